@@ -1,0 +1,271 @@
+"""What a collector is, and what it hands over.
+
+A collector is a plug-in: one module of `exporter.collectors` with one constant SPEC. A *source* is
+one configured instance of it (one database, one probe target, one application). Sources come in
+two shapes: polled (the schedule calls `collect` at an interval) and streamed (the source runs as a
+task of its own and publishes on change).
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
+
+from exporter.shared.clock import Clock
+from exporter.shared.config import Section
+
+SettingsT = TypeVar("SettingsT", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric family that a collector may publish; declared once, at module level."""
+
+    name: str
+    """Full name in base units; counters end in `_total`."""
+    help: str
+    kind: Literal["gauge", "counter", "histogram"] = "gauge"
+    labels: tuple[str, ...] = ()
+
+
+class Sample(NamedTuple):
+    """One line of the exposition."""
+
+    metric: Metric
+    labels: tuple[str, ...]
+    """Values, in the order of `metric.labels`."""
+    value: float
+    suffix: str = ""
+    """`_bucket`, `_sum` or `_count` for histograms, else empty."""
+    le: str = ""
+    """Upper bound of a bucket as Prometheus writes it (`0.1`, `+Inf`), else empty."""
+
+
+class Reading(NamedTuple):
+    """The present value of a KPI for one subject; unknown values are left out, never zero."""
+
+    kpi: str
+    """Name in the KPI catalogue (`exporter.kpi`)."""
+    subject: tuple[tuple[str, str], ...]
+    """Label pairs naming the subject, e.g. (("namespace", "default"), ("workload", "web"), …)."""
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What one pass of a source brought. It replaces all that the source brought before."""
+
+    samples: Sequence[Sample] = ()
+    readings: Sequence[Reading] = ()
+
+
+class Publisher(Protocol):
+    """Where a streamed source puts what it knows, key by key (a key is an object's uid)."""
+
+    def put(self, key: str, samples: Iterable[Sample], readings: Iterable[Reading] = ()) -> None:
+        """Replace everything published under `key`."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Drop everything published under `key`; unknown keys are fine."""
+        ...
+
+    def begin(self) -> None:
+        """Start a relist: keys not put again until `sweep` are gone then, none before."""
+        ...
+
+    def sweep(self) -> None:
+        """End a relist: drop every key that was not put since `begin`."""
+        ...
+
+    def alive(self) -> None:
+        """Say that the source is up to date now (an event or a bookmark arrived)."""
+        ...
+
+    def failed(self, reason: str) -> None:
+        """Count a failure that the source itself recovers from; `reason` is one short word."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PolledSource:
+    """Called every `interval`; a pass that takes longer than `timeout` is cancelled and counted."""
+
+    name: str
+    interval: timedelta
+    timeout: timedelta
+    collect: Callable[[], Awaitable[Collected]]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedSource:
+    """Runs for the life of the process; when `run` raises, it is started again with back-off."""
+
+    name: str
+    stale_after: timedelta
+    """Without a sign of life for this long, what the source published is dropped."""
+    run: Callable[[Publisher], Awaitable[None]]
+
+
+Source = PolledSource | StreamedSource
+
+
+class PodView(Protocol):
+    """A pod as the shared pod stream knows it."""
+
+    namespace: str
+    name: str
+    uid: str
+    labels: Mapping[str, str]
+    ip: str
+    ready: bool
+    workload: str
+    """Name of the workload that owns it, or empty."""
+    workload_type: str
+    """`deployment`, `statefulset`, `daemonset`, or empty."""
+
+
+class Pods(Protocol):
+    """The one pod stream of the process: owned by the application, handed out by Clients."""
+
+    def matching(self, namespace: str, selector: Mapping[str, str]) -> Sequence[PodView]:
+        """Return the pods of `namespace` that carry every label of `selector`, as last seen."""
+        ...
+
+    @property
+    def synced(self) -> bool:
+        """True once the first listing is complete."""
+        ...
+
+
+class Response(Protocol):
+    """A streamed HTTP answer of the API server, as kubernetes_asyncio returns it unparsed."""
+
+    status: int
+
+    @property
+    def content(self) -> "LineSource":
+        """The body."""
+        ...
+
+    def close(self) -> None:
+        """Drop the connection."""
+        ...
+
+
+class LineSource(Protocol):
+    """A body that can be read in chunks as they arrive."""
+
+    async def readany(self) -> bytes:
+        """Return what has arrived; empty at the end."""
+        ...
+
+    async def read(self, n: int = -1) -> bytes:
+        """Return up to `n` bytes, or all."""
+        ...
+
+
+class KubeApi(Protocol):
+    """Raw reads of the API server; the reflector builds on these two."""
+
+    async def list(self, path: str, query: Mapping[str, str]) -> bytes:
+        """GET `path` and return the body. Raises TransientError or PermanentError; 410 is GoneError."""
+        ...
+
+    async def watch(self, path: str, query: Mapping[str, str]) -> Response:
+        """Open a watch on `path` (the caller closes it). Raises as `list` does."""
+        ...
+
+
+class Database(Protocol):
+    """One read-only connection to a PostgreSQL database, opened when first used."""
+
+    async def fetch(self, query: str, *args: object) -> Sequence[Mapping[str, object]]:
+        """Run a query. Raises TransientError when the server is away or the time is up."""
+        ...
+
+    async def fetch_value(self, query: str, *args: object) -> object:
+        """Run a query and return its first column of its first row."""
+        ...
+
+
+class HttpAnswer(NamedTuple):
+    """An HTTP answer with its timing."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+    connect_seconds: float | None
+    """TCP connect time; None when the connection was reused."""
+    total_seconds: float
+
+
+class Http(Protocol):
+    """Bounded HTTP GETs."""
+
+    async def get(
+        self,
+        url: str,
+        *,
+        timeout: timedelta,
+        max_bytes: int,
+        headers: Mapping[str, str] | None = None,
+        fresh: bool = False,
+    ) -> HttpAnswer:
+        """GET `url`; `fresh` opens a new connection so that connect time is measured.
+
+        Raises TransientError (refused, reset, timed out) or PermanentError (body over `max_bytes`).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An application whose pods are scraped (design: settings `applications`)."""
+
+    name: str
+    namespace: str
+    selector: Mapping[str, str]
+    port: int
+    path: str
+    histogram: str
+    status_label: str
+    route_label: str
+    errors: str
+    """Regular expression; a status that matches it whole is an error."""
+    ignore_routes: tuple[str, ...]
+    apdex: timedelta
+    """T of Apdex: satisfied up to T, tolerating up to 4 T."""
+    workload: str = ""
+    """Workload that the series are labelled with; by default the pods' own."""
+    workload_type: str = "deployment"
+
+
+class Clients(Protocol):
+    """Opens connections to the world when an enabled collector first asks for one."""
+
+    clock: Clock
+    http: Http
+    kube: KubeApi
+    pods: Pods
+    applications: Sequence[Application]
+
+    def database(self, dsn: str, *, statement_timeout: timedelta) -> Database:
+        """Return the one connection to `dsn` of this process."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorSpec(Generic[SettingsT]):
+    """The one constant of a collector module."""
+
+    name: str
+    """The module's own name."""
+    help: str
+    settings: type[SettingsT]
+    """Model of `collectors.<name>` in the settings; its defaults must be valid."""
+    metrics: tuple[Metric, ...]
+    sources: Callable[[SettingsT, Clients], Sequence[Source]]
+    """One source per configured instance; called once at start, must not connect yet."""
+    kpis: tuple[str, ...] = field(default=())
+    """KPIs that the collector gives readings of."""

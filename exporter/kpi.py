@@ -1,0 +1,51 @@
+"""The KPI catalogue: what is measured against which target.
+
+One table drives `kpi_target`, `kpi_within_target`, the derived gauges, the recording rules' names
+(`namespace_workload:kpi_<name>:rate`) and the morning check. Targets are the operations guide's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+WORKLOAD = ("namespace", "workload", "workload_type")
+
+
+@dataclass(frozen=True, slots=True)
+class Kpi:
+    """One key performance indicator."""
+
+    name: str
+    title: str
+    """What people read in the morning check."""
+    unit: Literal["seconds", "ratio", "requests_per_second", "per_day", "connections"]
+    subject: tuple[str, ...]
+    """Label names that identify what the KPI is measured of."""
+    target: float | None = None
+    """Bound in base units, or None when the value is only shown."""
+    comparison: Literal["below", "above"] = "below"
+
+    @property
+    def metric(self) -> str:
+        """Name of the derived gauge that serves the morning check."""
+        unit = {"seconds": "_seconds", "ratio": "", "per_day": "", "connections": ""}
+        return f"kpi_{self.name}{unit.get(self.unit, '')}"
+
+    def within(self, value: float, target: float) -> bool:
+        """Say whether `value` meets `target`; the bound itself does not."""
+        return value < target if self.comparison == "below" else value > target
+
+
+CATALOGUE: Mapping[str, Kpi] = {
+    kpi.name: kpi
+    for kpi in (
+        Kpi("latency_p95", "Response time p95", "seconds", WORKLOAD, 0.2),
+        Kpi("error_ratio", "Error ratio", "ratio", WORKLOAD, 0.01),
+        Kpi("throughput", "Throughput", "requests_per_second", WORKLOAD),
+        Kpi("apdex", "User satisfaction (Apdex)", "ratio", WORKLOAD, 0.85, "above"),
+        Kpi("availability", "Availability", "ratio", WORKLOAD, 0.999, "above"),
+        Kpi("network_latency", "Network latency", "seconds", WORKLOAD, 0.01),
+        Kpi("restarts_per_day", "Pod restarts per day", "per_day", WORKLOAD, 1.0),
+        Kpi("database_connections_ratio", "Database connections used", "ratio", ("database",), 0.8),
+    )
+}

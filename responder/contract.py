@@ -1,0 +1,170 @@
+"""What an action and a notifier are, and the ports through which they reach the world."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Generic, Protocol, TypeVar
+
+from exporter.shared.config import Section
+from exporter.shared.kube import KubeReader
+from responder.domain.plan import Plan, Probe, Settled
+from responder.domain.values import JsonObject, Labels, Target
+
+ParamsT = TypeVar("ParamsT", bound=Section)
+SettingsT = TypeVar("SettingsT", bound=Section)
+
+
+class KubeWriter(Protocol):
+    """Writes to the API server. All raise TransientError, ConflictError or PermanentError."""
+
+    async def merge_patch(self, target: Target, patch: JsonObject) -> None:
+        """Apply a JSON merge patch; `metadata.resourceVersion` in it makes it conditional."""
+        ...
+
+    async def json_patch(self, target: Target, operations: Sequence[JsonObject]) -> None:
+        """Apply a JSON patch; replacing /metadata/resourceVersion makes it conditional."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of an instant query's answer."""
+
+    labels: Labels
+    value: float
+    at: datetime
+
+
+class MetricsQuery(Protocol):
+    """Prometheus' query API. Raises TransientError (away, 5xx) or PermanentError (bad query)."""
+
+    async def instant(self, promql: str, *, at: datetime | None = None) -> Sequence[Series]:
+        """Evaluate an instant query."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A message for people; `dedup_key` is the same on every retry."""
+
+    dedup_key: str
+    """`incident-42` for pages of one incident, so that a pager folds them."""
+    kind: str
+    """`page` (a level is told), `update` (news for levels already told) or `resolve`."""
+    level: int
+    title: str
+    text: str
+    severity: str
+    incident_id: int
+    link: str = ""
+    facts: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """What a step may use. Ports only: an action never imports a gateway."""
+
+    key: str
+    """The action's key; reaches the target with the effect."""
+    incident_id: int
+    labels: Labels
+    """Labels of the alert that opened the incident; empty for a person's run."""
+    intent_at: datetime
+    """When the intent was recorded; the same on every attempt. During `plan`: now."""
+    now: datetime
+    kube: KubeReader
+    writer: KubeWriter
+    metrics: MetricsQuery
+    attach: Callable[[str, str], None]
+    """Attach evidence: name, text. Stored with the step; a repeat replaces it."""
+    notify: Callable[[Sequence[str], str], None]
+    """Queue a message for receivers; stored with the step under its key."""
+
+
+class Action(Protocol[ParamsT]):
+    """One thing a runbook can do. Instances hold no state."""
+
+    async def plan(self, target: Target, params: ParamsT, ctx: StepContext) -> Plan:
+        """Read, change nothing, and say what would be done.
+
+        Raises TransientError (try again) or PermanentError (the target is gone).
+        """
+        ...
+
+    async def apply(self, plan: Plan, params: ParamsT, ctx: StepContext) -> None:
+        """Make the planned effect, once, with the key and a target-side precondition.
+
+        Raises TransientError (nothing is known to have happened: probe before a repeat),
+        ConflictError (the object is not the one planned for) or PermanentError.
+        """
+        ...
+
+    async def probe(self, plan: Plan, params: ParamsT, ctx: StepContext) -> Probe:
+        """Say whether an earlier `apply` under the same key landed. Changes nothing."""
+        ...
+
+    async def settled(self, plan: Plan, params: ParamsT, ctx: StepContext) -> Settled:
+        """Say whether what was applied is done; called again while it is PENDING."""
+        ...
+
+
+class Role(StrEnum):
+    """What the planner must know of an action."""
+
+    EFFECT = "effect"
+    """Changes something: judged by the gate, never before evidence was collected."""
+    EVIDENCE = "evidence"
+    VERIFY = "verify"
+    """DONE ends the run as cured, FAILED goes on to the next step."""
+    NEUTRAL = "neutral"
+    """Waits, tells people."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec(Generic[ParamsT]):
+    """The one constant of an action module."""
+
+    name: str
+    help: str
+    """One line for `--help` and the generated tables."""
+    params: type[ParamsT]
+    action: Action[ParamsT]
+    role: Role
+    permissions: tuple[str, ...] = ()
+    """`<group>/<resource>:<verb>,<verb>`, e.g. `apps/deployments:get,patch`."""
+    poll: timedelta = timedelta(seconds=2)
+    """How long between two looks at `settled`."""
+    timeout: Callable[[ParamsT], timedelta] = lambda _: timedelta(minutes=10)
+    """How long `settled` may stay PENDING before the step counts as failed."""
+
+
+class Notifier(Protocol[SettingsT]):
+    """Delivers messages to one kind of service."""
+
+    async def send(self, settings: SettingsT, message: Notification, http: "HttpPort") -> None:
+        """Deliver once. Raises TransientError (try again later) or PermanentError (never)."""
+        ...
+
+
+class HttpPort(Protocol):
+    """POSTs for notifiers, with a deadline; the status is returned, not judged.
+
+    Raises TransientError when no answer came.
+    """
+
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], timeout: timedelta
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Return status, headers and at most 64 KiB of the body."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NotifierSpec(Generic[SettingsT]):
+    """The one constant of a notifier module."""
+
+    name: str
+    help: str
+    settings: type[SettingsT]
+    notifier: Notifier[SettingsT]

@@ -1,0 +1,52 @@
+"""Episodes: one continuous firing of one fingerprint."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from responder.domain.alert import Alert
+from responder.domain.values import Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A row of `episodes`; at most one is open per (cluster, fingerprint)."""
+
+    id: int
+    cluster: str
+    fingerprint: str
+    incident_id: int
+    alert_name: str
+    labels: Labels
+    annotations: Labels
+    starts_at: datetime
+    starts_at_text: str
+    last_seen_at: datetime
+    ended_at: datetime | None = None
+    """None while it is open."""
+
+
+class Change(StrEnum):
+    """What a delivered alert means for the episode of its fingerprint."""
+
+    OPEN = "open"
+    """First firing, or firing again after a resolve."""
+    REPEAT = "repeat"
+    """Another delivery of the open episode (startsAt may even move backwards: HA Prometheus)."""
+    REFIRE = "refire"
+    """It resolved and fired again between two deliveries: only startsAt jumped forward. The open
+    episode is closed at the new start and a new one opened."""
+    RESOLVE = "resolve"
+    STALE = "stale"
+    """Tells of a time before what is known (a late resolve of an earlier episode, a firing older
+    than the last end): changes nothing."""
+    ORPHAN = "orphan"
+    """A resolve of something that never fired here: changes nothing."""
+
+
+def classify(alert: Alert, open_episode: Episode | None, last_ended: Episode | None) -> Change:
+    """Say what `alert` means, by startsAt and endsAt alone, never by the order of arrival.
+
+    `last_ended` is the newest closed episode of the same fingerprint, if any.
+    """
+    raise NotImplementedError
