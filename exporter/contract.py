@@ -169,7 +169,7 @@ class KubeApi(Protocol):
     """Raw reads of the API server; the reflector builds on these two."""
 
     async def list(self, path: str, query: Mapping[str, str]) -> bytes:
-        """GET `path` and return the body. Raises TransientError or PermanentError; 410 is GoneError."""
+        """GET `path`, return the body. Raises TransientError, PermanentError, GoneError (410)."""
         ...
 
     async def watch(self, path: str, query: Mapping[str, str]) -> Response:
@@ -207,7 +207,7 @@ class Http(Protocol):
         self,
         url: str,
         *,
-        timeout: timedelta,
+        deadline: timedelta,
         max_bytes: int,
         headers: Mapping[str, str] | None = None,
         fresh: bool = False,

@@ -13,6 +13,8 @@ from responder.domain.values import JsonObject, Labels, Target
 
 ParamsT = TypeVar("ParamsT", bound=Section)
 SettingsT = TypeVar("SettingsT", bound=Section)
+ParamsT_contra = TypeVar("ParamsT_contra", bound=Section, contravariant=True)
+SettingsT_contra = TypeVar("SettingsT_contra", bound=Section, contravariant=True)
 
 
 class KubeWriter(Protocol):
@@ -82,17 +84,17 @@ class StepContext:
     """Queue a message for receivers; stored with the step under its key."""
 
 
-class Action(Protocol[ParamsT]):
+class Action(Protocol[ParamsT_contra]):
     """One thing a runbook can do. Instances hold no state."""
 
-    async def plan(self, target: Target, params: ParamsT, ctx: StepContext) -> Plan:
+    async def plan(self, target: Target, params: ParamsT_contra, ctx: StepContext) -> Plan:
         """Read, change nothing, and say what would be done.
 
         Raises TransientError (try again) or PermanentError (the target is gone).
         """
         ...
 
-    async def apply(self, plan: Plan, params: ParamsT, ctx: StepContext) -> None:
+    async def apply(self, plan: Plan, params: ParamsT_contra, ctx: StepContext) -> None:
         """Make the planned effect, once, with the key and a target-side precondition.
 
         Raises TransientError (nothing is known to have happened: probe before a repeat),
@@ -100,11 +102,11 @@ class Action(Protocol[ParamsT]):
         """
         ...
 
-    async def probe(self, plan: Plan, params: ParamsT, ctx: StepContext) -> Probe:
+    async def probe(self, plan: Plan, params: ParamsT_contra, ctx: StepContext) -> Probe:
         """Say whether an earlier `apply` under the same key landed. Changes nothing."""
         ...
 
-    async def settled(self, plan: Plan, params: ParamsT, ctx: StepContext) -> Settled:
+    async def settled(self, plan: Plan, params: ParamsT_contra, ctx: StepContext) -> Settled:
         """Say whether what was applied is done; called again while it is PENDING."""
         ...
 
@@ -139,10 +141,12 @@ class ActionSpec(Generic[ParamsT]):
     """How long `settled` may stay PENDING before the step counts as failed."""
 
 
-class Notifier(Protocol[SettingsT]):
+class Notifier(Protocol[SettingsT_contra]):
     """Delivers messages to one kind of service."""
 
-    async def send(self, settings: SettingsT, message: Notification, http: "HttpPort") -> None:
+    async def send(
+        self, settings: SettingsT_contra, message: Notification, http: "HttpPort"
+    ) -> None:
         """Deliver once. Raises TransientError (try again later) or PermanentError (never)."""
         ...
 
@@ -154,7 +158,7 @@ class HttpPort(Protocol):
     """
 
     async def post(
-        self, url: str, body: bytes, headers: Mapping[str, str], timeout: timedelta
+        self, url: str, body: bytes, headers: Mapping[str, str], deadline: timedelta
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Return status, headers and at most 64 KiB of the body."""
         ...

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from typing_extensions import override
 
 from exporter.shared.errors import RunbookdError
 
@@ -26,7 +27,7 @@ _DURATION = re.compile(
 def parse_duration(text: object) -> timedelta:
     """Read a Prometheus duration (`90s`, `1h30m`, `250ms`, `0`). Raises ValueError.
 
-    Grammar: https://prometheus.io/docs/prometheus/latest/configuration/configuration/ (`<duration>`).
+    Grammar: `<duration>` in Prometheus' configuration reference.
     """
     if isinstance(text, timedelta):
         return text
@@ -76,6 +77,7 @@ class Problem:
     message: str
     """One line, with a suggestion where there is one."""
 
+    @override
     def __str__(self) -> str:
         """Return `file:line:column: message`."""
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file

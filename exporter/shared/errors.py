@@ -6,6 +6,7 @@
     ├── TransientError   wait (`retry_after`, where the peer said so) and try again
     ├── PermanentError   stop this step: trying again cannot help
     │   └── ConflictError  the object changed since it was read: read it again and decide again
+    ├── GoneError        list again (HTTP 410 of a watch)
     └── ConfigError      refuse to start (raised by exporter.shared.config, with positions)
 """
 
@@ -31,3 +32,7 @@ class PermanentError(RunbookdError):
 
 class ConflictError(PermanentError):
     """The object changed since it was read (HTTP 409, or a failed precondition)."""
+
+
+class GoneError(RunbookdError):
+    """The resourceVersion asked for is too old (HTTP 410): list again."""

@@ -192,5 +192,5 @@ class KubeReader(Protocol):
         ...
 
     async def workload_of_pod(self, pod: Pod) -> tuple[str, str] | None:
-        """Walk the controllers of `pod` up to (kind, name) of its workload; None when it has none."""
+        """Walk the controllers of `pod` up to its workload (kind, name), or None."""
         ...

@@ -82,5 +82,5 @@ def judge(
 
 
 def verdict_to_json(verdict: Verdict) -> dict[str, str]:
-    """Return {"verdict": "allowed"|"refused"|"held", "reason": …, "detail": …} for storing and showing."""
+    """Return verdict (allowed, refused, held), reason and detail, for storing and showing."""
     raise NotImplementedError

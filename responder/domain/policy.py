@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from typing_extensions import override
+
 from responder.domain.values import Json, JsonObject, Labels
 
 
@@ -26,12 +28,13 @@ class MatchOp(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """One Alertmanager matcher: a missing label counts as the empty string, regexes are anchored."""
+    """An Alertmanager matcher: a missing label is the empty string, regexes are anchored."""
 
     label: str
     op: MatchOp
     value: str
 
+    @override
     def __str__(self) -> str:
         """Return the matcher as users write it."""
         escaped = self.value.replace("\\", "\\\\").replace('"', '\\"')

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from typing_extensions import override
+
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """What JSON can hold; frozen runbooks, plans and facts are stored as this."""
 
@@ -22,6 +24,7 @@ class Target:
     """Empty for objects of the cluster."""
     name: str
 
+    @override
     def __str__(self) -> str:
         """Return `kind/namespace/name` in lower-case kind, as users write it."""
         return f"{self.kind.lower()}/{self.namespace}/{self.name}"

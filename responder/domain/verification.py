@@ -38,7 +38,7 @@ class Finding:
 
 
 def assess(look: Look, *, min_requests: float, stale_after: timedelta, now: datetime) -> Finding:
-    """Judge one look. NaN, nothing, too few requests and stale data cannot be told, never healthy."""
+    """Judge one look. NaN, nothing, too few requests, stale data: cannot tell, never healthy."""
     raise NotImplementedError
 
 
