@@ -133,6 +133,8 @@ class ActionSpec(Generic[ParamsT]):
     params: type[ParamsT]
     action: Action[ParamsT]
     role: Role
+    during_rollout: bool = False
+    """True when the action is itself the cure for a rollout in progress (rollback)."""
     permissions: tuple[str, ...] = ()
     """`<group>/<resource>:<verb>,<verb>`, e.g. `apps/deployments:get,patch`."""
     poll: timedelta = timedelta(seconds=2)

@@ -1,0 +1,34 @@
+"""Deliveries that could not be worked on are kept, counted, and told to people."""
+
+import hashlib
+from datetime import datetime
+
+from responder.engine import messages
+from responder.engine.services import Services
+from responder.store.database import Transaction
+from responder.store.inbox import InboxItem
+
+HEAD = 64 * 1024
+"""Bytes kept of a dead letter; design: its first 64 KiB, size and hash."""
+
+
+async def keep(
+    services: Services, tx: Transaction, item: InboxItem, reason: str, at: datetime
+) -> None:
+    """Keep a delivery that was accepted and then turned out not to be ours or not readable."""
+    digest = hashlib.sha256(item.body).hexdigest()
+    await tx.dead_letters.add(at, item.source, reason, len(item.body), digest, item.body[:HEAD])
+    services.metrics.dead_letters.labels(reason.partition(":")[0]).inc()
+    await tell(services, tx, reason, at)
+
+
+async def tell(services: Services, tx: Transaction, reason: str, at: datetime) -> None:
+    """Page once an hour and reason: Alertmanager repeats what it could not deliver."""
+    levels = services.policy.escalation.get("default", ())
+    kind = reason.partition(":")[0]
+    message = messages.audit(
+        f"dead-letter:{kind}:{at:%Y-%m-%dT%H}",
+        f"A delivery from Alertmanager was not understood ({kind})",
+        f"It is kept as a dead letter. Reason: {reason}. Alerts in it opened no incident.",
+    )
+    await messages.queue(tx, levels[0].notify if levels else (), message, at)

@@ -1,0 +1,253 @@
+"""Inbox → episodes → incidents: what a delivered alert means, written in one transaction."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from exporter.shared.errors import PermanentError, TransientError
+from responder.domain.alert import Alert, AlertStatus, Delivery
+from responder.domain.episode import Change, Episode, classify
+from responder.domain.incident import Incident, IncidentStatus
+from responder.domain.policy import Level, Policy, Runbook, match
+from responder.domain.target import NeedsOwner, Unresolvable, resolve
+from responder.domain.timeline import Fact, Kind, Phase
+from responder.domain.values import Target
+from responder.engine import dead_letters
+from responder.engine.envelope import MalformedDeliveryError, decode_delivery
+from responder.engine.services import Services
+from responder.store.database import Transaction
+from responder.store.inbox import InboxItem
+
+BATCH = 100
+"""Inbox rows read at once."""
+
+OWNER_TRIES = 4
+"""How often the owner of a pod is asked for while the API server is away; then the incident opens
+on the pod itself and only escalates, because people must not wait for a walk."""
+
+RETRY = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Aimed:
+    """An alert with the runbook that matches it and the object it is about."""
+
+    alert: Alert
+    target: Target
+    runbook: Runbook | None
+    problem: str
+
+
+async def process_inbox(services: Services) -> set[int]:
+    """Work through what is in the inbox, oldest first; return the incidents touched.
+
+    A row is done in the same transaction as what it led to, so a crash repeats it and a repeat
+    changes nothing.
+    """
+    touched: set[int] = set()
+    async with services.store.reading() as tx:
+        items = await tx.inbox.pending(BATCH, services.now())
+    for item in items:
+        touched |= await _process(services, item)
+    return touched
+
+
+async def _process(services: Services, item: InboxItem) -> set[int]:
+    try:
+        delivery = decode_delivery(item.body)
+        ours, foreign = _by_cluster(delivery, services.settings.cluster)
+        last_try = item.attempts >= OWNER_TRIES
+        aimed = [await _aim(services, alert, last_try=last_try) for alert in ours]
+    except MalformedDeliveryError as error:
+        async with services.store.transaction() as tx:
+            await tx.inbox.failed(item.id, str(error), services.now())
+        return set()
+    except TransientError as error:
+        async with services.store.transaction() as tx:
+            later = services.now() + (error.retry_after or RETRY)
+            await tx.inbox.retry_later(item.id, str(error), later)
+        return set()
+    touched: set[int] = set()
+    now = services.now()
+    async with services.store.transaction() as tx:
+        for one in aimed:
+            incident_id = await _apply(services, tx, one, now)
+            if incident_id is not None:
+                touched.add(incident_id)
+        if foreign:
+            await dead_letters.keep(services, tx, item, f"other_cluster: {foreign}", now)
+        await tx.inbox.done(item.id, now)
+    services.metrics.alerts_received.inc(len(aimed))
+    return touched
+
+
+def _by_cluster(delivery: Delivery, cluster: str) -> tuple[list[Alert], str]:
+    """Part the alerts of our cluster from those of another, which is named."""
+    ours = [alert for alert in delivery.alerts if alert.labels.get("cluster", cluster) == cluster]
+    others = {alert.labels.get("cluster", cluster) for alert in delivery.alerts} - {cluster}
+    return ours, ", ".join(sorted(others))
+
+
+async def _aim(services: Services, alert: Alert, *, last_try: bool) -> _Aimed:
+    """Find the runbook and the target. Raises TransientError while the owner cannot be asked."""
+    runbook, _ = match(services.policy, alert.labels)
+    rule = services.policy.targets.get(runbook.target if runbook else "workload")
+    found = resolve(rule, alert.labels) if rule else Unresolvable("no rule says what it is about")
+    match found:
+        case Target():
+            return _Aimed(alert, found, runbook, "")
+        case Unresolvable(reason):
+            return _Aimed(alert, _by_name(alert), runbook, reason)
+        case NeedsOwner(namespace, pod):
+            own = Target("Pod", namespace, pod)
+            try:
+                owner = await _owner(services, namespace, pod)
+            except PermanentError as error:
+                return _Aimed(alert, own, runbook, str(error))
+            except TransientError as error:
+                if last_try:
+                    return _Aimed(alert, own, runbook, f"its owner could not be read: {error}")
+                raise
+            if owner is None:
+                return _Aimed(alert, own, runbook, "no workload owns the pod")
+            return _Aimed(alert, owner, runbook, "")
+
+
+async def _owner(services: Services, namespace: str, name: str) -> Target | None:
+    pod = await services.kube.pod(namespace, name)
+    if pod is None:
+        return None
+    owner = await services.kube.workload_of_pod(pod)
+    return Target(owner[0], namespace, owner[1]) if owner else None
+
+
+def _by_name(alert: Alert) -> Target:
+    """Return what an alert without a target is filed under: itself."""
+    return Target("Alert", alert.labels.get("namespace", ""), alert.name or alert.fingerprint)
+
+
+async def _apply(services: Services, tx: Transaction, aimed: _Aimed, now: datetime) -> int | None:
+    alert, cluster = aimed.alert, services.settings.cluster
+    episode = await tx.episodes.open_for(cluster, alert.fingerprint)
+    ended = await tx.episodes.last_ended(cluster, alert.fingerprint)
+    match classify(alert, episode, ended):
+        case Change.OPEN:
+            return await _fire(services, tx, aimed, now)
+        case Change.REFIRE if episode is not None:
+            await tx.episodes.end(episode.id, alert.starts_at)
+            return await _fire(services, tx, aimed, now)
+        case Change.REPEAT if episode is not None:
+            starts_at = min(alert.starts_at, episode.starts_at)
+            await tx.episodes.seen(episode.id, now, alert.annotations, starts_at)
+            return episode.incident_id
+        case Change.RESOLVE if episode is not None:
+            at = alert.ends_at or now
+            await tx.episodes.end(episode.id, at)
+            text = f"{alert.name} resolved."
+            fact = _fact(alert, episode.id, Kind.ALERT_RESOLVED, Phase.RESOLUTION, text, now)
+            await tx.timeline.add(episode.incident_id, fact)
+            return episode.incident_id
+        case _:
+            return None
+
+
+async def _fire(services: Services, tx: Transaction, aimed: _Aimed, now: datetime) -> int:
+    incident = await tx.incidents.live_for(services.settings.cluster, aimed.target)
+    if incident is None:
+        incident = await _open(services, tx, aimed, now)
+    elif incident.status is IncidentStatus.RESOLVED:
+        await tx.incidents.reopen(incident.id, now)
+        await tx.timeline.add(
+            incident.id,
+            Fact(
+                key=f"reopened:{now.isoformat()}",
+                at=now,
+                phase=Phase.DETECTION,
+                kind=Kind.INCIDENT_REOPENED,
+                text=f"Opened again: {aimed.alert.name} fires within the cooldown.",
+            ),
+        )
+    elif not incident.escalation and not incident.labels:
+        # A person's run opened it; the alert brings what the policy says for it.
+        await tx.incidents.adopt(incident.id, _opening(services.policy, incident, aimed))
+    episode = await tx.episodes.start(
+        Episode(
+            id=0,
+            cluster=services.settings.cluster,
+            fingerprint=aimed.alert.fingerprint,
+            incident_id=incident.id,
+            alert_name=aimed.alert.name,
+            labels=aimed.alert.labels,
+            annotations=aimed.alert.annotations,
+            starts_at=aimed.alert.starts_at,
+            starts_at_text=aimed.alert.starts_at_text,
+            last_seen_at=now,
+        )
+    )
+    said = aimed.alert.annotations.get("summary", "")
+    text = f"{aimed.alert.name} fires{f': {said}' if said else ''}."
+    kind, phase = Kind.ALERT_FIRING, Phase.DETECTION
+    await tx.timeline.add(incident.id, _fact(aimed.alert, episode.id, kind, phase, text, now))
+    return incident.id
+
+
+async def _open(services: Services, tx: Transaction, aimed: _Aimed, now: datetime) -> Incident:
+    blank = Incident(
+        id=0,
+        cluster=services.settings.cluster,
+        target=aimed.target,
+        status=IncidentStatus.OPEN,
+        title="",
+        severity="",
+        labels={},
+        opened_at=now,
+        runbook=None,
+        escalation=(),
+    )
+    incident = await tx.incidents.open(_opening(services.policy, blank, aimed))
+    what = aimed.runbook.name if aimed.runbook else "none matches, it only escalates"
+    problem = f" The target has a problem: {aimed.problem}." if aimed.problem else ""
+    await tx.timeline.add(
+        incident.id,
+        Fact(
+            key="opened",
+            at=now,
+            phase=Phase.DETECTION,
+            kind=Kind.INCIDENT_OPENED,
+            text=f"Incident on {aimed.target} opened; runbook: {what}.{problem}",
+        ),
+    )
+    return incident
+
+
+def _opening(policy: Policy, incident: Incident, aimed: _Aimed) -> Incident:
+    """Return `incident` with all that the policy says about an alert, frozen."""
+    return replace(
+        incident,
+        title=f"{aimed.alert.name} on {aimed.target}",
+        severity=aimed.alert.labels.get("severity", ""),
+        labels=aimed.alert.labels,
+        runbook=aimed.runbook,
+        escalation=_escalation(policy, aimed.runbook),
+        target_problem=aimed.problem,
+    )
+
+
+def _escalation(policy: Policy, runbook: Runbook | None) -> tuple[Level, ...]:
+    return policy.escalation.get(runbook.escalation if runbook else "default", ())
+
+
+def _fact(alert: Alert, episode_id: int, kind: Kind, phase: Phase, text: str, at: datetime) -> Fact:
+    return Fact(
+        key=f"episode-{episode_id}:{alert.status.value}",
+        at=at,
+        phase=phase,
+        kind=kind,
+        text=text,
+        facts={
+            "fingerprint": alert.fingerprint,
+            "alertname": alert.name,
+            "starts_at": alert.starts_at_text,
+            "firing": alert.status is AlertStatus.FIRING,
+        },
+        actor="alertmanager",
+    )

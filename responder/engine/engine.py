@@ -1,0 +1,224 @@
+"""The engine as the rest of the responder sees it: start, wake, run, preview, stop."""
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
+
+from exporter.shared.errors import RunbookdError
+from responder.domain.incident import Incident, IncidentStatus, Run
+from responder.domain.policy import Runbook
+from responder.domain.timeline import Fact, Kind, Phase
+from responder.domain.values import Target
+from responder.engine import incidents, workflows
+from responder.engine.auditor import audit
+from responder.engine.deliveries import process_inbox
+from responder.engine.outbox import deliver_due
+from responder.engine.services import Services, bind
+
+log = structlog.get_logger(__name__)
+
+IDLE = timedelta(seconds=1)
+"""How long inbox and outbox wait for a wake-up before they look by themselves."""
+
+
+@dataclass(slots=True)
+class Engine:
+    """Runs the workflows and the loops beside them, in one process, on the running event loop."""
+
+    services: Services
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _inbox: asyncio.Event = field(default_factory=asyncio.Event)
+    _outbox: asyncio.Event = field(default_factory=asyncio.Event)
+    _lock: int = -1
+
+    async def start(self) -> None:
+        """Launch the engine and take up what an earlier incarnation left.
+
+        Raises RunbookdError when another process holds the data directory.
+        """
+        path = self.services.settings.engine_path
+        self._lock = _only_one(path.with_suffix(".lock"))
+        _write_ahead(path)
+        bind(self.services)
+        DBOS(
+            config=DBOSConfig(
+                name="runbookd",
+                system_database_url=f"sqlite:///{path}",
+                executor_id="local",
+                application_version="1",
+                serializer=DBOSPortableJSONSerializer(),
+                sys_db_pool_size=5,
+                max_executor_threads=16,
+                log_level="WARNING",
+            )
+        )
+        await asyncio.to_thread(DBOS.launch)
+        await DBOS.register_queue_async(
+            workflows.TARGETS,
+            partition_concurrency=1,
+            worker_concurrency=50,
+            polling_interval_sec=0.5,
+        )
+        self._loop("inbox", self._work_inbox, self._inbox, IDLE)
+        self._loop("outbox", self._work_outbox, self._outbox, IDLE)
+        pause = self.services.settings.engine.audit_interval
+        self._loop("auditor", self._work_audit, asyncio.Event(), pause)
+
+    async def stop(self) -> None:
+        """Stop the loops, let steps in flight finish for a while, and give the lock back."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        seconds = int(self.services.settings.engine.shutdown.total_seconds())
+        # In a thread: on the loop it would block the very steps that it waits for.
+        await asyncio.to_thread(lambda: DBOS.destroy(workflow_completion_timeout_sec=seconds))
+        if self._lock >= 0:
+            os.close(self._lock)
+
+    def delivered(self) -> None:
+        """Say that a delivery was committed."""
+        self._inbox.set()
+
+    async def resolve(self, incident_id: int, by: str, why: str) -> Incident | None:
+        """End an incident by a person's word; None when there is none or it is over."""
+        async with self.services.store.transaction() as tx:
+            incident = await tx.incidents.get(incident_id)
+            if incident is None or incident.status is not IncidentStatus.OPEN:
+                return None
+            now = self.services.now()
+            resolved = await incidents.resolve(self.services, tx, incident, by=by, now=now, why=why)
+        await self.wake(incident_id)
+        return resolved
+
+    async def ack(self, incident_id: int, by: str) -> Incident | None:
+        """Record that a person has taken the incident; None when there is none."""
+        async with self.services.store.transaction() as tx:
+            now = self.services.now()
+            if await tx.incidents.ack(incident_id, by, now):
+                await tx.timeline.add(
+                    incident_id,
+                    Fact(
+                        key=f"ack:{by}",
+                        at=now,
+                        phase=Phase.ASSESSMENT,
+                        kind=Kind.INCIDENT_ACKED,
+                        text=f"Acknowledged by {by}.",
+                        actor=by,
+                    ),
+                )
+            return await tx.incidents.get(incident_id)
+
+    async def run(self, runbook: Runbook, target: Target, by: str) -> Run:
+        """Start a person's run: on the target's live incident, or on one opened for it."""
+        services, now = self.services, self.services.now()
+        async with services.store.transaction() as tx:
+            incident = await tx.incidents.live_for(services.settings.cluster, target)
+            if incident is None:
+                incident = await tx.incidents.open(_for_person(services, runbook, target, by))
+            elif incident.status is IncidentStatus.RESOLVED:
+                await tx.incidents.reopen(incident.id, now)
+            run = await incidents.create_run(
+                services, tx, incident, runbook, requested_by=by, now=now
+            )
+        await self.wake(incident.id)
+        return run
+
+    async def wake(self, incident_id: int) -> None:
+        """Make the incident's workflow look again, starting it where it has not begun."""
+        await workflows.start_incident(incident_id)
+        await workflows.poke(incident_id)
+        async with self.services.store.reading() as tx:
+            runs = await tx.runs.of_incident(incident_id)
+        for run in runs:
+            if run.started_at and not run.ended_at:
+                await workflows.poke_run(incident_id, run.number)
+        self._outbox.set()
+
+    async def _work_inbox(self) -> None:
+        for incident_id in sorted(await process_inbox(self.services)):
+            await self.wake(incident_id)
+
+    async def _work_outbox(self) -> None:
+        await deliver_due(self.services)
+
+    async def _work_audit(self) -> None:
+        for finding in await audit(self.services):
+            log.warning("audit", finding=finding.finding, what=finding.what)
+
+    def _loop(
+        self,
+        name: str,
+        work: Callable[[], Awaitable[None]],
+        event: asyncio.Event,
+        idle: timedelta,
+    ) -> None:
+        self._tasks.append(asyncio.create_task(_forever(name, work, event, idle), name=name))
+
+
+async def _forever(
+    name: str, work: Callable[[], Awaitable[None]], event: asyncio.Event, idle: timedelta
+) -> None:
+    """Work, then wait for a wake-up or `idle`; a failure is logged and the loop goes on."""
+    failing = False
+    while True:
+        try:
+            await work()
+        except RunbookdError as error:
+            if not failing:
+                log.warning("loop_failing", loop=name, error=str(error))
+            failing = True
+        except Exception:  # the supervised loop: one bad row must not end intake
+            log.exception("loop_failed", loop=name)
+            failing = True
+        else:
+            if failing:
+                log.info("loop_recovered", loop=name)
+            failing = False
+        try:
+            async with asyncio.timeout(idle.total_seconds()):
+                await event.wait()
+        except TimeoutError:
+            pass
+        event.clear()
+
+
+def _only_one(path: Path) -> int:
+    """Hold the data directory for this process alone; the kernel lets go when it dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise RunbookdError(f"another responder works in {path.parent}") from error
+    return lock
+
+
+def _write_ahead(path: Path) -> None:
+    """Set WAL before the engine opens the file: two to three times the steps a second."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+
+
+def _for_person(services: Services, runbook: Runbook, target: Target, by: str) -> Incident:
+    return Incident(
+        id=0,
+        cluster=services.settings.cluster,
+        target=target,
+        status=IncidentStatus.OPEN,
+        title=f"{runbook.name} on {target}, run by {by}",
+        severity="info",
+        labels={},
+        opened_at=services.now(),
+        runbook=None,
+        escalation=(),
+    )

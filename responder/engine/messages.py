@@ -1,0 +1,99 @@
+"""What people are told: one place that words every message and its keys."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from responder.contract import Notification
+from responder.domain.escalation import Due
+from responder.domain.incident import Incident
+from responder.domain.values import incident_name, workflow_id
+from responder.store.database import Transaction
+
+Message = Notification
+
+
+def page(incident: Incident, due: Due, link: str) -> Message:
+    """Word the page that tells one level of an incident."""
+    return _about(
+        incident,
+        kind="page",
+        level=due.level,
+        key=f"{workflow_id(incident.id)}:L{due.level}",
+        text=f"Level {due.level}: {due.reason}.",
+        link=link,
+    )
+
+
+def update(incident: Incident, key: str, text: str, link: str) -> Message:
+    """Word news for the levels already told."""
+    return _about(
+        incident,
+        kind="update",
+        level=incident.told_level,
+        key=f"{workflow_id(incident.id)}:{key}",
+        text=text,
+        link=link,
+    )
+
+
+def resolve(incident: Incident, at: datetime, text: str, link: str) -> Message:
+    """Word the all-clear; `at` tells two ends of a reopened incident apart."""
+    return _about(
+        incident,
+        kind="resolve",
+        level=incident.told_level,
+        key=f"{workflow_id(incident.id)}:resolve:{int(at.timestamp() * 1e6)}",
+        text=text,
+        link=link,
+    )
+
+
+def audit(key: str, title: str, text: str) -> Message:
+    """Word a page about the responder itself; it belongs to no incident."""
+    return Notification(
+        key=key,
+        dedup_key=key,
+        kind="page",
+        level=1,
+        title=title,
+        text=text,
+        severity="critical",
+        incident_id=0,
+    )
+
+
+def told(incident: Incident) -> tuple[str, ...]:
+    """Return the receivers of every level told so far, each once, in order."""
+    names = (name for level in incident.escalation[: incident.told_level] for name in level.notify)
+    return tuple(dict.fromkeys(names))
+
+
+async def queue(
+    tx: Transaction, receivers: Iterable[str], message: Message, at: datetime
+) -> list[str]:
+    """Put `message` into the outbox, once per receiver and key; return who is new."""
+    return [
+        name
+        for name in receivers
+        if await tx.outbox.add(f"{message.key}:{name}", name, message, at)
+    ]
+
+
+def link_to(public_url: str, incident_id: int) -> str:
+    """Return the address of an incident's report."""
+    return f"{public_url.rstrip('/')}/api/v1/incidents/{incident_id}/report"
+
+
+def _about(incident: Incident, *, kind: str, level: int, key: str, text: str, link: str) -> Message:
+    return Notification(
+        key=key,
+        dedup_key=workflow_id(incident.id),
+        kind=kind,
+        level=level,
+        title=f"{incident_name(incident.id)} {incident.title}",
+        text=text,
+        severity=incident.severity,
+        incident_id=incident.id,
+        link=link,
+        facts={"target": str(incident.target), "labels": dict(incident.labels)},
+    )

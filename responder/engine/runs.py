@@ -1,0 +1,69 @@
+"""The beginning and the end of a run, as the store sees them."""
+
+from exporter.shared.errors import PermanentError
+from responder.domain.incident import Incident, IncidentStatus, Run, RunStatus
+from responder.domain.plan import RunResult
+from responder.domain.timeline import Fact, Kind, Phase
+from responder.engine import messages
+from responder.engine.incidents import CURES
+from responder.engine.services import Services
+from responder.store.database import Transaction
+
+
+async def begin(services: Services, incident_id: int, number: int) -> Run:
+    """Mark the run as running and return it; safe to repeat."""
+    async with services.store.transaction() as tx:
+        run = await tx.runs.get(incident_id, number)
+        if run is None:
+            raise PermanentError(f"incident {incident_id} has no run {number}")
+        if run.status is RunStatus.WAITING:
+            await tx.runs.started(incident_id, number, services.now())
+    return run
+
+
+async def is_over(services: Services, incident_id: int) -> bool:
+    """Say whether the reason to act is gone: a person resolved it, or every alert did."""
+    async with services.store.reading() as tx:
+        incident = await tx.incidents.get(incident_id)
+        episodes = await tx.episodes.of_incident(incident_id)
+    if incident is None or incident.status is not IncidentStatus.OPEN:
+        return True
+    return bool(episodes) and all(episode.ended_at for episode in episodes)
+
+
+async def end(
+    services: Services, incident_id: int, number: int, result: RunResult, reason: str
+) -> None:
+    """Record how the run ended; unless it cured, level 1 is due at once. Safe to repeat."""
+    now = services.now()
+    async with services.store.transaction() as tx:
+        run = await tx.runs.get(incident_id, number)
+        incident = await tx.incidents.get(incident_id)
+        if run is None or incident is None or run.status is RunStatus.ENDED:
+            return
+        await tx.runs.ended(incident_id, number, result, reason, now)
+        text = f"Run {number} of runbook {run.runbook.name} ended {result.value}: {reason}."
+        await tx.timeline.add(
+            incident_id,
+            Fact(
+                key=f"run-{number}:ended",
+                at=now,
+                phase=Phase.MITIGATION,
+                kind=Kind.RUN_ENDED,
+                text=text,
+                facts={"run": number, "result": result.value},
+            ),
+        )
+        if result not in CURES:
+            await _hand_over(services, tx, incident, run, text)
+    services.metrics.runs.labels(result.value).inc()
+
+
+async def _hand_over(
+    services: Services, tx: Transaction, incident: Incident, run: Run, text: str
+) -> None:
+    """Give the incident to people: news for those told already, level 1 at once for the rest."""
+    await tx.incidents.escalate_now(incident.id, text.rstrip("."))
+    link = messages.link_to(services.settings.public_url, incident.id)
+    message = messages.update(incident, f"run-{run.number}", text, link)
+    await messages.queue(tx, messages.told(incident), message, services.now())

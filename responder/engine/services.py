@@ -1,0 +1,67 @@
+"""What the engine's workflows work with: one value, handed in when the engine starts.
+
+DBOS registers workflows as module-level functions, so they cannot be handed anything themselves;
+`bind` sets the one value that they all read, `bound` reads it.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from exporter.shared.clock import Clock
+from exporter.shared.config import Section
+from exporter.shared.errors import RunbookdError
+from exporter.shared.kube import KubeReader
+from responder.contract import ActionSpec, HttpPort, KubeWriter, MetricsQuery, NotifierSpec
+from responder.domain.policy import Policy
+from responder.metrics import ResponderMetrics
+from responder.settings import ResponderSettings
+from responder.store.database import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A configured receiver: a notifier with its settings."""
+
+    name: str
+    spec: NotifierSpec[Section]
+    settings: Section
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that the engine reaches, opened by the composition root."""
+
+    settings: ResponderSettings
+    clock: Clock
+    store: Store
+    policy: Policy
+    actions: Mapping[str, ActionSpec[Section]]
+    receivers: Mapping[str, Receiver]
+    kube: KubeReader
+    writer: KubeWriter
+    query: MetricsQuery
+    http: HttpPort
+    metrics: ResponderMetrics
+    boot: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """This incarnation of the process: an intent of another one is probed before it is applied."""
+
+    def now(self) -> datetime:
+        """Return the clock's time."""
+        return self.clock.now()
+
+
+_bound: list[Services] = []
+
+
+def bind(services: Services) -> None:
+    """Hand `services` to every workflow of this process; called before the engine launches."""
+    _bound[:] = [services]
+
+
+def bound() -> Services:
+    """Return what was bound. Raises RunbookdError when the engine was not started by `bind`."""
+    if not _bound:
+        raise RunbookdError("the engine was launched without services")
+    return _bound[0]

@@ -1,0 +1,100 @@
+"""The responder's settings: one YAML file, overridden by `RESPONDER__SECTION__KEY` variables."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from exporter.shared.config import Duration, Section
+
+Role = Literal["alertmanager", "viewer", "operator"]
+"""`alertmanager` may deliver alerts and nothing else; `operator` may all that `viewer` may."""
+
+
+class Listen(Section):
+    """Where the HTTP server listens."""
+
+    address: str = "0.0.0.0"  # noqa: S104 - a pod serves its Service; auth is never off by default
+    """Address to bind."""
+    port: int = Field(default=9843, ge=0, le=65535)
+    """Port to bind; 0 takes a free one and logs it."""
+
+
+class Token(Section):
+    """A bearer token; its name goes to the timeline."""
+
+    name: str
+    role: Role
+    token_file: Path
+    """Read again when it changes, so that a rotated secret needs no restart."""
+
+
+class BasicUser(Section):
+    """A basic-auth user, for Alertmanagers that cannot send bearer tokens."""
+
+    username: str
+    role: Role
+    password_file: Path
+
+
+class Auth(Section):
+    """Who may call. None at all: `serve` refuses to start (but for --insecure-loopback)."""
+
+    tokens: tuple[Token, ...] = ()
+    basic: tuple[BasicUser, ...] = ()
+
+
+class Intake(Section):
+    """Bounds of the webhook."""
+
+    max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    """Larger bodies get 413 and a dead letter with their first 64 KiB."""
+    queue: int = Field(default=1000, ge=1)
+    """Deliveries waiting for a commit; beyond it the answer is 503."""
+
+
+class Engine(Section):
+    """The pace of background work."""
+
+    audit_interval: Duration = timedelta(seconds=10)
+    """How often the auditor looks for incidents and runs that nobody works on."""
+    stuck_after: Duration = timedelta(minutes=1)
+    """How long an inbox row or a message may wait before the auditor pages."""
+    shutdown: Duration = timedelta(seconds=6)
+    """How long steps in flight may take to finish at shutdown; what does not is done again."""
+
+
+class ResponderSettings(Section):
+    """All settings of `alert-responder serve`."""
+
+    listen: Listen = Listen()
+    cluster: str = "default"
+    """Name of the one cluster served; alerts labelled with another are dead-lettered."""
+    data_dir: Path = Path("/var/lib/runbookd")
+    """Holds the SQLite files: `responder.db` (own tables) and `engine.db`."""
+    kubeconfig: Path | None = None
+    """By default the pod's service account, else the user's kubeconfig."""
+    prometheus: str = "http://127.0.0.1:9090"
+    """Base URL of the Prometheus that verifications query."""
+    policies: Path
+    """One policy file or a folder of them."""
+    guides: Path | None = None
+    """Folder of guide pages, served at /guides/<AlertName>."""
+    public_url: str = "http://127.0.0.1:9843"
+    """How people reach this server; links in messages start with it."""
+    auth: Auth = Auth()
+    intake: Intake = Intake()
+    engine: Engine = Engine()
+    receivers: dict[str, dict[str, dict[str, JsonValue]]] = Field(default_factory=dict)
+    """`name: {notifier: {settings}}`; policies name them, secrets stand in files."""
+
+    @property
+    def store_url(self) -> str:
+        """Return the URL of the responder's own tables."""
+        return f"sqlite:///{self.data_dir / 'responder.db'}"
+
+    @property
+    def engine_path(self) -> Path:
+        """Return the path of the engine's SQLite file."""
+        return self.data_dir / "engine.db"
