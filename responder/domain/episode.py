@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from responder.domain.alert import Alert
+from responder.domain.alert import Alert, AlertStatus
 from responder.domain.values import Labels
 
 
@@ -49,4 +49,32 @@ def classify(alert: Alert, open_episode: Episode | None, last_ended: Episode | N
 
     `last_ended` is the newest closed episode of the same fingerprint, if any.
     """
-    raise NotImplementedError
+    if alert.status is AlertStatus.FIRING:
+        return _firing(alert, open_episode, last_ended)
+    return _resolved(alert, open_episode, last_ended)
+
+
+def _firing(alert: Alert, open_episode: Episode | None, last_ended: Episode | None) -> Change:
+    if _ended_after(last_ended, alert.starts_at):
+        return Change.STALE
+    if open_episode is None:
+        return Change.OPEN
+    return Change.REFIRE if alert.starts_at > open_episode.starts_at else Change.REPEAT
+
+
+def _resolved(alert: Alert, open_episode: Episode | None, last_ended: Episode | None) -> Change:
+    if open_episode is None:
+        known = _ended_after(last_ended, alert.starts_at)
+        return Change.STALE if known else Change.ORPHAN
+    # A resolve without an end proves nothing later than its start.
+    ends_at = alert.ends_at or alert.starts_at
+    if ends_at < open_episode.starts_at:
+        return Change.STALE
+    # An episode cut off by a refire ends where the next begins; its own late resolve may say so.
+    if ends_at == open_episode.starts_at and alert.starts_at < open_episode.starts_at:
+        return Change.STALE
+    return Change.RESOLVE
+
+
+def _ended_after(episode: Episode | None, at: datetime) -> bool:
+    return episode is not None and episode.ended_at is not None and episode.ended_at > at

@@ -4,9 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import assert_never
 
 from responder.domain.plan import Plan
 from responder.domain.policy import GateConfig, Limits, Mode
+
+RECHECK = timedelta(seconds=5)
+"""How soon to look again at what ends by itself at no known time: a rollout, another run."""
 
 
 class Reason(StrEnum):
@@ -72,15 +76,105 @@ class Situation:
     """When anything was acted on in the last hour."""
     unreadable: str = ""
     """What could not be read (the API server is away), or empty."""
+    replaced: bool = False
+    """Another object (other uid) stands under the target's name since the first plan."""
 
 
 def judge(
     plan: Plan, situation: Situation, limits: Limits, config: GateConfig, *, now: datetime
 ) -> Verdict:
-    """Judge one plan. Pure; the first reason in order of gravity wins; fails closed."""
-    raise NotImplementedError
+    """Judge one plan. Pure; the first reason in order of gravity wins; fails closed.
+
+    What people decided refuses first (kill switch, mode, namespaces, opt-out), then what the plan
+    is about (gone, replaced, the action's own refusal); what passes by itself only holds. Cooldown
+    and budgets hold until they free, so that the gate's `hold` decides between waiting and people;
+    a budget of nothing never frees and refuses.
+    """
+    return (
+        _forbidden(plan, situation, config)
+        or _pointless(plan, situation)
+        or _not_now(situation)
+        or _too_often(situation, limits, config, now)
+        or Allowed()
+    )
+
+
+def _forbidden(plan: Plan, situation: Situation, config: GateConfig) -> Refused | None:
+    namespace = plan.target.namespace
+    if situation.kill_switch:
+        return Refused(Reason.KILL_SWITCH)
+    if situation.mode is Mode.OBSERVE:
+        return Refused(Reason.OBSERVE_MODE)
+    if namespace in config.deny:
+        return Refused(Reason.NAMESPACE_DENIED, f"({namespace})")
+    # Objects of the cluster have no namespace that could be allowed.
+    if not namespace or namespace not in config.allow:
+        return Refused(Reason.NAMESPACE_NOT_ALLOWED, f"({namespace or 'it has none'})")
+    if situation.opted_out:
+        return Refused(Reason.OPTED_OUT)
+    return None
+
+
+def _pointless(plan: Plan, situation: Situation) -> Refused | None:
+    if situation.unreadable:  # what was not read cannot be called gone
+        return None
+    if not situation.exists:
+        return Refused(Reason.TARGET_GONE, f"({plan.target})")
+    if situation.replaced:
+        return Refused(Reason.TARGET_REPLACED)
+    if plan.refusal:
+        return Refused(Reason.ACTION_REFUSED, f"({plan.refusal})")
+    return None
+
+
+def _not_now(situation: Situation) -> Held | None:
+    if situation.unreadable:
+        return Held(Reason.CANNOT_TELL, RECHECK, f"({situation.unreadable})")
+    if situation.rollout_in_progress:
+        return Held(Reason.ROLLOUT_IN_PROGRESS, RECHECK)
+    if situation.busy_with:
+        return Held(Reason.TARGET_BUSY, RECHECK, f"({situation.busy_with})")
+    return None
+
+
+def _too_often(
+    situation: Situation, limits: Limits, config: GateConfig, now: datetime
+) -> Refused | Held | None:
+    last = max(situation.target_effects_of_other_runs, default=None)
+    if last is not None and last + limits.cooldown > now:
+        left = last + limits.cooldown - now
+        return Held(Reason.COOLING_DOWN, left, f"(last at {last:%H:%M:%S} UTC)")
+    hour, day = timedelta(hours=1), timedelta(days=1)
+    return (
+        _spent(Reason.TARGET_BUDGET, situation.target_effects, limits.per_hour, hour, now)
+        or _spent(Reason.TARGET_BUDGET, situation.target_effects, limits.per_day, day, now)
+        or _spent(
+            Reason.CLUSTER_BUDGET, situation.cluster_effects, config.cluster_per_hour, hour, now
+        )
+    )
+
+
+def _spent(
+    reason: Reason, effects: Sequence[datetime], limit: int, span: timedelta, now: datetime
+) -> Refused | Held | None:
+    """Hold until enough effects have left the last `span` for one more."""
+    said = f"({limit} in {span.total_seconds() / 3600:g} h)"
+    if limit <= 0:
+        return Refused(reason, said)
+    recent = sorted(at for at in effects if at + span > now)
+    if len(recent) < limit:
+        return None
+    return Held(reason, recent[len(recent) - limit] + span - now, said)
 
 
 def verdict_to_json(verdict: Verdict) -> dict[str, str]:
     """Return verdict (allowed, refused, held), reason and detail, for storing and showing."""
-    raise NotImplementedError
+    match verdict:
+        case Allowed():
+            return {"verdict": "allowed", "reason": "", "detail": ""}
+        case Refused(reason, detail):
+            return {"verdict": "refused", "reason": reason.value, "detail": detail}
+        case Held(reason, _, detail):
+            return {"verdict": "held", "reason": reason.value, "detail": detail}
+        case _:
+            assert_never(verdict)

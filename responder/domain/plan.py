@@ -1,9 +1,11 @@
 """What would be done, said before anything is done; and what became of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from responder.domain.values import JsonObject, Target
+from responder.domain import documents
+from responder.domain.values import Json, JsonObject, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,47 @@ class Plan:
     """`uid` and `generation` of the object that was read."""
     refusal: str = ""
     """Why the action itself will not (paused, no earlier revision, already there); else empty."""
+
+
+def plan_to_json(plan: Plan) -> JsonObject:
+    """Freeze a plan as JSON with `schema: 1`; `plan_from_json` reads it back equal."""
+    return {
+        "schema": 1,
+        "action": plan.action,
+        "target": {
+            "kind": plan.target.kind,
+            "namespace": plan.target.namespace,
+            "name": plan.target.name,
+        },
+        "summary": plan.summary,
+        "blast": {"pods": plan.blast.pods, "of": plan.blast.of},
+        "reversible": plan.reversible,
+        "effect": plan.effect,
+        "precondition": plan.precondition,
+        "refusal": plan.refusal,
+    }
+
+
+def plan_from_json(document: Mapping[str, Json]) -> Plan:
+    """Read a frozen plan. Raises ValueError for a schema that no reader knows."""
+    if document.get("schema") != 1:
+        raise ValueError(f"no reader for a frozen plan of schema {document.get('schema')!r}")
+    target = documents.mapping(document, "target")
+    blast = documents.mapping(document, "blast")
+    return Plan(
+        action=documents.text(document, "action"),
+        target=Target(
+            kind=documents.text(target, "kind"),
+            namespace=documents.text(target, "namespace"),
+            name=documents.text(target, "name"),
+        ),
+        summary=documents.text(document, "summary"),
+        blast=Blast(documents.count(blast, "pods"), documents.count(blast, "of")),
+        reversible=documents.flag(document, "reversible"),
+        effect=documents.mapping(document, "effect"),
+        precondition=documents.mapping(document, "precondition"),
+        refusal=documents.text(document, "refusal"),
+    )
 
 
 class Probe(StrEnum):

@@ -1,12 +1,12 @@
 """Policies as values: what may be done, to what, when, and who is told."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from typing_extensions import override
-
+from responder.domain import documents
+from responder.domain.matchers import Matcher, parse_matcher
 from responder.domain.values import Json, JsonObject, Labels
 
 
@@ -15,30 +15,6 @@ class Mode(StrEnum):
 
     OBSERVE = "observe"
     ACT = "act"
-
-
-class MatchOp(StrEnum):
-    """Alertmanager's matcher operators."""
-
-    EQUAL = "="
-    NOT_EQUAL = "!="
-    REGEX = "=~"
-    NOT_REGEX = "!~"
-
-
-@dataclass(frozen=True, slots=True)
-class Matcher:
-    """An Alertmanager matcher: a missing label is the empty string, regexes are anchored."""
-
-    label: str
-    op: MatchOp
-    value: str
-
-    @override
-    def __str__(self) -> str:
-        """Return the matcher as users write it."""
-        escaped = self.value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'{self.label}{self.op.value}"{escaped}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +62,8 @@ class Runbook:
     """What is done for alerts that match."""
 
     name: str
-    matchers: tuple[tuple[Matcher, ...], ...]
-    """Matches when any inner group matches whole (a list item in YAML is one group)."""
+    matchers: tuple[Matcher, ...]
+    """All must match; none at all matches every alert."""
     target: str
     """Name of a TargetRule."""
     mode: Mode
@@ -137,16 +113,89 @@ class Match:
     """In words: `matched severity="critical"`, or `severity is "warning", wanted "critical"`."""
 
 
+SCHEMA = 1
+"""Version of the form that `runbook_to_json` writes."""
+
+
 def runbook_to_json(runbook: Runbook) -> JsonObject:
     """Freeze a runbook as JSON with `schema: 1`; `runbook_from_json` reads it back equal."""
-    raise NotImplementedError
+    return {
+        "schema": SCHEMA,
+        "name": runbook.name,
+        "matchers": [str(matcher) for matcher in runbook.matchers],
+        "target": runbook.target,
+        "mode": runbook.mode.value,
+        "steps": [
+            {"action": step.action, "params": step.params, "when": _when_to_json(step.when)}
+            for step in runbook.steps
+        ],
+        "limits": {
+            "cooldown_seconds": runbook.limits.cooldown.total_seconds(),
+            "per_hour": runbook.limits.per_hour,
+            "per_day": runbook.limits.per_day,
+        },
+        "escalation": runbook.escalation,
+    }
 
 
 def runbook_from_json(document: Mapping[str, Json]) -> Runbook:
     """Read a frozen runbook. Raises ValueError for a schema that no reader knows."""
-    raise NotImplementedError
+    schema = document.get("schema")
+    reader = _READERS.get(schema) if isinstance(schema, int) else None
+    if reader is None:
+        raise ValueError(f"no reader for a frozen runbook of schema {schema!r}")
+    return reader(document)
+
+
+def _read_1(document: Mapping[str, Json]) -> Runbook:
+    limits = documents.mapping(document, "limits")
+    return Runbook(
+        name=documents.text(document, "name"),
+        matchers=tuple(parse_matcher(str(text)) for text in documents.items(document, "matchers")),
+        target=documents.text(document, "target"),
+        mode=Mode(documents.text(document, "mode")),
+        steps=tuple(
+            _step_1(documents.as_mapping(step, "step"))
+            for step in documents.items(document, "steps")
+        ),
+        limits=Limits(
+            cooldown=documents.seconds(limits, "cooldown_seconds"),
+            per_hour=documents.count(limits, "per_hour"),
+            per_day=documents.count(limits, "per_day"),
+        ),
+        escalation=documents.text(document, "escalation"),
+    )
+
+
+def _step_1(document: JsonObject) -> StepDef:
+    when = documents.mapping(document, "when")
+    younger = "rollout_younger_than_seconds"
+    return StepDef(
+        action=documents.text(document, "action"),
+        params=documents.mapping(document, "params"),
+        when=When(documents.seconds(when, younger) if younger in when else None),
+    )
+
+
+_READERS: Mapping[int, Callable[[Mapping[str, Json]], Runbook]] = {1: _read_1}
+"""One reader per version, for ever: runs outlive releases."""
+
+
+def _when_to_json(when: When) -> JsonObject:
+    if when.rollout_younger_than is None:
+        return {}
+    return {"rollout_younger_than_seconds": when.rollout_younger_than.total_seconds()}
 
 
 def match(policy: Policy, labels: Labels) -> tuple[Runbook | None, tuple[Match, ...]]:
     """Return the first runbook that matches, and every match tried up to it with its reason."""
-    raise NotImplementedError
+    tried: list[Match] = []
+    for runbook in policy.runbooks:
+        missed = [matcher for matcher in runbook.matchers if not matcher.matches(labels)]
+        if not missed:
+            said = ", ".join(map(str, runbook.matchers)) or "every alert"
+            tried.append(Match(runbook.name, matched=True, reason=f"matched {said}"))
+            return runbook, tuple(tried)
+        reason = "; ".join(matcher.refusal(labels) for matcher in missed)
+        tried.append(Match(runbook.name, matched=False, reason=reason))
+    return None, tuple(tried)
