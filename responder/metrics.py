@@ -1,0 +1,60 @@
+"""The responder's own metrics, declared in one place; one object, handed to whoever counts."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+LATENCIES_SECONDS = (5, 10, 15, 30, 45, 60, 90, 120, 180, 300, 600, 900, 1800, 3600)
+"""From the demo's pace (seconds) to the guide's last escalation level (an hour)."""
+
+
+class ResponderMetrics:
+    """Every metric of the responder, on a registry of its own (`registry`)."""
+
+    def __init__(self) -> None:
+        own = self.registry = CollectorRegistry()
+
+        def counter(name: str, documentation: str, *labels: str) -> Counter:
+            return Counter(f"responder_{name}", documentation, labels, registry=own)
+
+        def gauge(name: str, documentation: str) -> Gauge:
+            return Gauge(f"responder_{name}", documentation, registry=own)
+
+        def histogram(name: str, documentation: str) -> Histogram:
+            return Histogram(
+                f"responder_{name}", documentation, registry=own, buckets=LATENCIES_SECONDS
+            )
+
+        self.alerts_received = counter(
+            "alerts_received_total", "Alerts in deliveries that were stored."
+        )
+        self.deliveries = counter(
+            "deliveries_total",
+            "Webhook deliveries by result: stored, malformed, too_large, interrupted, queue_full"
+            " or store_unavailable.",
+            "result",
+        )
+        self.dead_letters = counter(
+            "dead_letters_total", "Deliveries that could not be used, kept for people.", "reason"
+        )
+        self.last_intake = gauge(
+            "last_intake_timestamp_seconds", "When a delivery was last stored; 0 before the first."
+        )
+        self.inbox_depth = gauge("inbox_depth", "Deliveries that wait to become alerts.")
+        self.outbox_depth = gauge("outbox_depth", "Messages to people that wait to be sent.")
+        self.incidents_open = gauge("incidents_open", "Incidents that are not over.")
+        self.actions = counter("actions_total", "Steps ended, by outcome.", "action", "outcome")
+        self.gate_verdicts = counter(
+            "gate_verdicts_total", "The gate's verdicts by reason.", "verdict", "reason"
+        )
+        self.time_to_act = histogram(
+            "time_to_act_seconds", "From the start of an incident to its first effect."
+        )
+        self.time_to_verify = histogram(
+            "time_to_verify_seconds", "From the start of an incident to the verified cure."
+        )
+        self.notifications = counter(
+            "notifications_total", "Messages to people by result.", "receiver", "result"
+        )
+        self.runs = counter("runs_total", "Runs ended, by result.", "result")
+        self.audit_findings = counter(
+            "audit_findings_total", "What the auditor found stuck, dead or unstarted.", "finding"
+        )

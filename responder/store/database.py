@@ -1,0 +1,236 @@
+"""The store: connections, transactions, and errors that say what to do.
+
+One writer at a time in this process: SQLite has one anyway, and its own way of waiting (sleep and
+try again) starves whoever sleeps longest; here writers queue in order. Readers see a snapshot and
+wait for nobody.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import URL, event, make_url, text
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NotSupportedError,
+    ProgrammingError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from exporter.shared.errors import ConflictError, RunbookdError, TransientError
+from responder.store import schema
+from responder.store.dead_letters import DeadLetters
+from responder.store.episodes import Episodes
+from responder.store.evidence import EvidenceTexts
+from responder.store.inbox import Inbox, NewDelivery
+from responder.store.incidents import Incidents
+from responder.store.outbox import Outbox
+from responder.store.runs import Runs
+from responder.store.steps import Steps
+from responder.store.switches import Switches
+from responder.store.timeline import Timeline
+
+BUSY_TIMEOUT = timedelta(seconds=2)
+"""How long SQLite waits for another *program* that has the file; ours queue without it."""
+POOL_TIMEOUT = timedelta(seconds=5)
+"""How long a reader waits for a free connection: half of the 10 s that Alertmanager gives us."""
+READERS = 4
+CLOSE_TIMEOUT = timedelta(seconds=5)
+"""How long `close` waits for transactions in flight."""
+
+
+class StoreUnavailableError(TransientError):
+    """The store is down, locked, full or closed; nothing of the transaction was kept."""
+
+
+class Transaction:
+    """The aggregates, all bound to one transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.inbox = Inbox(connection)
+        self.dead_letters = DeadLetters(connection)
+        self.episodes = Episodes(connection)
+        self.incidents = Incidents(connection)
+        self.runs = Runs(connection)
+        self.steps = Steps(connection)
+        self.timeline = Timeline(connection)
+        self.evidence = EvidenceTexts(connection)
+        self.outbox = Outbox(connection)
+        self.switches = Switches(connection)
+
+
+class Store:
+    """An open database; made by `open`, ended by `close`. Belongs to one event loop."""
+
+    def __init__(self, url: URL) -> None:
+        self._writer = _engine(url, writes=True)
+        self._reader = _engine(url, writes=False)
+        self._writing = asyncio.Lock()
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+
+    @classmethod
+    async def open(cls, url: str, *, migrate: bool) -> "Store":
+        """Open `sqlite:///path` or `postgresql://…`.
+
+        With `migrate` the schema is upgraded first; without it, an old schema raises RunbookdError
+        naming the command. Raises StoreUnavailableError when the database cannot be reached.
+        """
+        store = cls(_async_url(url))
+        try:
+            async with store._connection(store._writer) as connection:
+                if migrate:
+                    await connection.run_sync(schema.upgrade)
+                else:
+                    await connection.run_sync(schema.refuse_if_old)
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    async def close(self) -> None:
+        """Wait for transactions in flight (bounded) and end every connection and its thread."""
+        self._closed = True
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT.total_seconds()):
+                await self._idle.wait()
+        except TimeoutError:
+            pass  # SQLAlchemy's connection threads are daemons: what hangs dies with the process
+        await self._writer.dispose()
+        await self._reader.dispose()
+
+    async def ping(self) -> None:
+        """Raise StoreUnavailableError unless the database answers."""
+        async with self._connection(self._reader) as connection:
+            await connection.execute(text("SELECT 1"))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Open a write transaction: committed at the end, rolled back by any error.
+
+        Never open one inside another: the inner would wait for the outer for ever. Raises
+        StoreUnavailableError, and ConflictError where the database's own uniqueness says no.
+        """
+        async with self._writing, self._connection(self._writer) as connection:
+            yield Transaction(connection)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Transaction]:
+        """Open a transaction that sees one moment of the database; writes in it are lost."""
+        async with self._connection(self._reader) as connection:
+            yield Transaction(connection)
+
+    async def inbox_append(self, bodies: Sequence[NewDelivery]) -> None:
+        """Store deliveries durably, with one commit."""
+        async with self.transaction() as tx:
+            await tx.inbox.append_all(bodies)
+
+    @asynccontextmanager
+    async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        if self._closed:
+            raise StoreUnavailableError("the store is closed")
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            with _translated():
+                connection = await _connect(engine)
+                try:
+                    async with connection.begin():
+                        yield connection
+                finally:
+                    await connection.close()
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
+
+
+def migrate(url: str) -> str:
+    """Upgrade the schema to the newest revision and say what was done; safe to repeat."""
+
+    async def run() -> str:
+        engine = _engine(_async_url(url), writes=True)
+        try:
+            with _translated():
+                connection = await _connect(engine)
+                try:
+                    async with connection.begin():
+                        return await connection.run_sync(schema.upgrade)
+                finally:
+                    await connection.close()
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(run())
+
+
+async def _connect(engine: AsyncEngine) -> AsyncConnection:
+    """Check a connection out; what a driver raises here does not come wrapped by SQLAlchemy."""
+    try:
+        return await engine.connect()
+    except OSError as error:
+        raise StoreUnavailableError(f"the database cannot be reached: {error}") from error
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        raise ConflictError(f"the database refuses it: {error.orig}") from error
+    except (ProgrammingError, DataError, NotSupportedError) as error:
+        raise RunbookdError(f"a mistake of ours: {error}") from error
+    except DBAPIError as error:
+        raise StoreUnavailableError(f"the store is unavailable: {error.orig}") from error
+    except PoolTimeoutError as error:
+        raise StoreUnavailableError("no connection to the store became free") from error
+
+
+def _async_url(url: str) -> URL:
+    parsed = make_url(url)
+    match parsed.get_backend_name():
+        case "sqlite":
+            if parsed.database:
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            return parsed.set(drivername="sqlite+aiosqlite")
+        case "postgresql":
+            return parsed.set(drivername="postgresql+asyncpg")
+        case other:
+            raise RunbookdError(f"the store knows sqlite and postgresql, not {other}")
+
+
+def _engine(url: URL, *, writes: bool) -> AsyncEngine:
+    size = 1 if writes else READERS
+    wait = POOL_TIMEOUT.total_seconds()
+    if url.get_backend_name() == "postgresql":
+        # The same isolation that SQLite gives: writers one after another, readers a snapshot.
+        return create_async_engine(
+            url,
+            pool_size=size,
+            pool_timeout=wait,
+            pool_pre_ping=True,
+            isolation_level="SERIALIZABLE" if writes else "REPEATABLE READ",
+        )
+    engine = create_async_engine(url, pool_size=size, pool_timeout=wait)
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
+    event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    """Set what a connection needs; WAL with synchronous=FULL loses nothing on a power cut."""
+    connection.isolation_level = None  # we say BEGIN ourselves; sqlite3 would say it too late
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT.total_seconds() * 1000)}")
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

@@ -1,0 +1,117 @@
+"""Episodes; at most one is open per (cluster, fingerprint), and the database holds that."""
+
+from datetime import datetime
+from typing import TypedDict
+
+from sqlalchemy import RowMapping, Select, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from typing_extensions import Unpack
+
+from responder.domain.episode import Episode
+from responder.domain.values import Labels
+from responder.store.rows import labels_value
+from responder.store.tables import episodes
+
+
+class NewEpisode(TypedDict):
+    """The fields of an Episode that has just started."""
+
+    cluster: str
+    fingerprint: str
+    incident_id: int
+    alert_name: str
+    labels: Labels
+    annotations: Labels
+    starts_at: datetime
+    starts_at_text: str
+    last_seen_at: datetime
+
+
+def _episode(row: RowMapping) -> Episode:
+    return Episode(
+        id=row["id"],
+        cluster=row["cluster"],
+        fingerprint=row["fingerprint"],
+        incident_id=row["incident_id"],
+        alert_name=row["alert_name"],
+        labels=row["labels"],
+        annotations=row["annotations"],
+        starts_at=row["starts_at"],
+        starts_at_text=row["starts_at_text"],
+        last_seen_at=row["last_seen_at"],
+        ended_at=row["ended_at"],
+    )
+
+
+class Episodes:
+    """The `episodes` table within one transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def open_for(self, cluster: str, fingerprint: str) -> Episode | None:
+        """Return the open episode of an alert."""
+        return await self._first(
+            self._of(cluster, fingerprint).where(episodes.c.ended_at.is_(None))
+        )
+
+    async def last_ended(self, cluster: str, fingerprint: str) -> Episode | None:
+        """Return the closed episode of an alert that ended last."""
+        return await self._first(
+            self._of(cluster, fingerprint)
+            .where(episodes.c.ended_at.is_not(None))
+            .order_by(episodes.c.ended_at.desc(), episodes.c.id.desc())
+        )
+
+    async def start(self, **fields: Unpack[NewEpisode]) -> Episode:
+        """Open an episode. Raises ConflictError when one is open for the fingerprint."""
+        values = {
+            **fields,
+            "labels": labels_value(fields["labels"]),
+            "annotations": labels_value(fields["annotations"]),
+        }
+        statement = insert(episodes).values(values).returning(episodes)
+        return _episode((await self._connection.execute(statement)).mappings().one())
+
+    async def seen(
+        self, episode_id: int, at: datetime, annotations: Labels, starts_at: datetime
+    ) -> None:
+        """Record another delivery of an open episode; `starts_at` may have moved backwards."""
+        await self._connection.execute(
+            update(episodes)
+            .where(episodes.c.id == episode_id)
+            .values(last_seen_at=at, annotations=labels_value(annotations), starts_at=starts_at)
+        )
+
+    async def end(self, episode_id: int, ended_at: datetime) -> None:
+        """Close an episode."""
+        await self._connection.execute(
+            update(episodes).where(episodes.c.id == episode_id).values(ended_at=ended_at)
+        )
+
+    async def of_incident(self, incident_id: int) -> list[Episode]:
+        """Return every episode of an incident, in the order they began here."""
+        return await self._all(
+            select(episodes).where(episodes.c.incident_id == incident_id).order_by(episodes.c.id)
+        )
+
+    async def open_of_incident(self, incident_id: int) -> list[Episode]:
+        """Return the open episodes of an incident."""
+        return await self._all(
+            select(episodes)
+            .where(episodes.c.incident_id == incident_id, episodes.c.ended_at.is_(None))
+            .order_by(episodes.c.id)
+        )
+
+    @staticmethod
+    def _of(cluster: str, fingerprint: str) -> Select[tuple[object, ...]]:
+        return select(episodes).where(
+            episodes.c.cluster == cluster, episodes.c.fingerprint == fingerprint
+        )
+
+    async def _first(self, statement: Select[tuple[object, ...]]) -> Episode | None:
+        row = (await self._connection.execute(statement.limit(1))).mappings().first()
+        return None if row is None else _episode(row)
+
+    async def _all(self, statement: Select[tuple[object, ...]]) -> list[Episode]:
+        return [_episode(row) for row in (await self._connection.execute(statement)).mappings()]

@@ -1,0 +1,110 @@
+"""Deliveries as they came, waiting to become alerts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from responder.store.tables import inbox
+from responder.store.types import QueueState
+
+PENDING = inbox.c.state == QueueState.PENDING
+
+
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """A delivery that was decoded well and is not yet stored."""
+
+    received_at: datetime
+    source: str
+    """Who delivered: the name of the token or user."""
+    body: bytes
+    """Raw, as it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """A stored delivery."""
+
+    id: int
+    received_at: datetime
+    source: str
+    body: bytes
+    attempts: int
+
+
+def _values(delivery: NewDelivery) -> dict[str, object]:
+    return {
+        "received_at": delivery.received_at,
+        "source": delivery.source,
+        "body": delivery.body,
+        "state": QueueState.PENDING,
+        "attempts": 0,
+        "error": "",
+    }
+
+
+class Inbox:
+    """The `inbox` table within one transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def append(self, delivery: NewDelivery) -> int:
+        """Store one delivery and return its id."""
+        statement = insert(inbox).values(_values(delivery)).returning(inbox.c.id)
+        return int((await self._connection.execute(statement)).scalar_one())
+
+    async def append_all(self, deliveries: Sequence[NewDelivery]) -> None:
+        """Store many deliveries with one statement."""
+        await self._connection.execute(insert(inbox), [_values(one) for one in deliveries])
+
+    async def pending(self, limit: int, now: datetime | None = None) -> list[InboxItem]:
+        """Return what waits, oldest first.
+
+        With `now`, what `retry_later` put off beyond it is left out.
+        """
+        statement = select(inbox).where(PENDING).order_by(inbox.c.id).limit(limit)
+        if now is not None:
+            statement = statement.where(
+                or_(inbox.c.not_before.is_(None), inbox.c.not_before <= now)
+            )
+        rows = (await self._connection.execute(statement)).mappings()
+        return [
+            InboxItem(row["id"], row["received_at"], row["source"], row["body"], row["attempts"])
+            for row in rows
+        ]
+
+    async def done(self, item_id: int, at: datetime) -> None:
+        """Mark one as worked on."""
+        await self._end(item_id, QueueState.DONE, "", at)
+
+    async def failed(self, item_id: int, error: str, at: datetime) -> None:
+        """Give one up; it is kept with its reason."""
+        await self._end(item_id, QueueState.FAILED, error, at)
+
+    async def retry_later(self, item_id: int, error: str, not_before: datetime) -> None:
+        """Count an attempt and put the next one off."""
+        await self._connection.execute(
+            update(inbox)
+            .where(inbox.c.id == item_id)
+            .values(attempts=inbox.c.attempts + 1, error=error, not_before=not_before)
+        )
+
+    async def depth(self) -> int:
+        """Return how many wait."""
+        statement = select(func.count()).select_from(inbox).where(PENDING)
+        return int((await self._connection.execute(statement)).scalar_one())
+
+    async def oldest_pending(self) -> datetime | None:
+        """Return when the oldest one that waits was received."""
+        statement = select(inbox.c.received_at).where(PENDING).order_by(inbox.c.id).limit(1)
+        received_at: datetime | None = (await self._connection.execute(statement)).scalar()
+        return received_at
+
+    async def _end(self, item_id: int, state: QueueState, error: str, at: datetime) -> None:
+        await self._connection.execute(
+            update(inbox).where(inbox.c.id == item_id).values(state=state, error=error, ended_at=at)
+        )
