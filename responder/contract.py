@@ -48,8 +48,10 @@ class MetricsQuery(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A message for people; `dedup_key` is the same on every retry."""
+    """A message for people; both keys are the same on every retry."""
 
+    key: str
+    """Unique for this message: a receiver that saw it may drop a repeat."""
     dedup_key: str
     """`incident-42` for pages of one incident, so that a pager folds them."""
     kind: str

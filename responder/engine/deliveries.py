@@ -1,11 +1,11 @@
 """Inbox → episodes → incidents: what a delivered alert means, written in one transaction."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from exporter.shared.errors import PermanentError, TransientError
 from responder.domain.alert import Alert, AlertStatus, Delivery
-from responder.domain.episode import Change, Episode, classify
+from responder.domain.episode import Change, classify
 from responder.domain.incident import Incident, IncidentStatus
 from responder.domain.policy import Level, Policy, Runbook, match
 from responder.domain.target import NeedsOwner, Unresolvable, resolve
@@ -15,6 +15,7 @@ from responder.engine import dead_letters
 from responder.engine.envelope import MalformedDeliveryError, decode_delivery
 from responder.engine.services import Services
 from responder.store.database import Transaction
+from responder.store.incidents import NewIncident
 from responder.store.inbox import InboxItem
 
 BATCH = 100
@@ -168,20 +169,17 @@ async def _fire(services: Services, tx: Transaction, aimed: _Aimed, now: datetim
         )
     elif not incident.escalation and not incident.labels:
         # A person's run opened it; the alert brings what the policy says for it.
-        await tx.incidents.adopt(incident.id, _opening(services.policy, incident, aimed))
+        await tx.incidents.adopt(incident.id, **_opening(services, aimed, now))
     episode = await tx.episodes.start(
-        Episode(
-            id=0,
-            cluster=services.settings.cluster,
-            fingerprint=aimed.alert.fingerprint,
-            incident_id=incident.id,
-            alert_name=aimed.alert.name,
-            labels=aimed.alert.labels,
-            annotations=aimed.alert.annotations,
-            starts_at=aimed.alert.starts_at,
-            starts_at_text=aimed.alert.starts_at_text,
-            last_seen_at=now,
-        )
+        cluster=services.settings.cluster,
+        fingerprint=aimed.alert.fingerprint,
+        incident_id=incident.id,
+        alert_name=aimed.alert.name,
+        labels=aimed.alert.labels,
+        annotations=aimed.alert.annotations,
+        starts_at=aimed.alert.starts_at,
+        starts_at_text=aimed.alert.starts_at_text,
+        last_seen_at=now,
     )
     said = aimed.alert.annotations.get("summary", "")
     text = f"{aimed.alert.name} fires{f': {said}' if said else ''}."
@@ -191,19 +189,7 @@ async def _fire(services: Services, tx: Transaction, aimed: _Aimed, now: datetim
 
 
 async def _open(services: Services, tx: Transaction, aimed: _Aimed, now: datetime) -> Incident:
-    blank = Incident(
-        id=0,
-        cluster=services.settings.cluster,
-        target=aimed.target,
-        status=IncidentStatus.OPEN,
-        title="",
-        severity="",
-        labels={},
-        opened_at=now,
-        runbook=None,
-        escalation=(),
-    )
-    incident = await tx.incidents.open(_opening(services.policy, blank, aimed))
+    incident = await tx.incidents.open(**_opening(services, aimed, now))
     what = aimed.runbook.name if aimed.runbook else "none matches, it only escalates"
     problem = f" The target has a problem: {aimed.problem}." if aimed.problem else ""
     await tx.timeline.add(
@@ -219,15 +205,17 @@ async def _open(services: Services, tx: Transaction, aimed: _Aimed, now: datetim
     return incident
 
 
-def _opening(policy: Policy, incident: Incident, aimed: _Aimed) -> Incident:
-    """Return `incident` with all that the policy says about an alert, frozen."""
-    return replace(
-        incident,
+def _opening(services: Services, aimed: _Aimed, now: datetime) -> NewIncident:
+    """Return all that the policy says about an alert, to be frozen in its incident."""
+    return NewIncident(
+        cluster=services.settings.cluster,
+        target=aimed.target,
         title=f"{aimed.alert.name} on {aimed.target}",
         severity=aimed.alert.labels.get("severity", ""),
         labels=aimed.alert.labels,
+        opened_at=now,
         runbook=aimed.runbook,
-        escalation=_escalation(policy, aimed.runbook),
+        escalation=_escalation(services.policy, aimed.runbook),
         target_problem=aimed.problem,
     )
 

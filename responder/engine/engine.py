@@ -122,7 +122,16 @@ class Engine:
         async with services.store.transaction() as tx:
             incident = await tx.incidents.live_for(services.settings.cluster, target)
             if incident is None:
-                incident = await tx.incidents.open(_for_person(services, runbook, target, by))
+                incident = await tx.incidents.open(
+                    cluster=services.settings.cluster,
+                    target=target,
+                    title=f"{runbook.name} on {target}, run by {by}",
+                    severity="info",
+                    labels={},
+                    opened_at=now,
+                    runbook=None,
+                    escalation=(),
+                )
             elif incident.status is IncidentStatus.RESOLVED:
                 await tx.incidents.reopen(incident.id, now)
             run = await incidents.create_run(
@@ -207,18 +216,3 @@ def _write_ahead(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
     connection.close()
-
-
-def _for_person(services: Services, runbook: Runbook, target: Target, by: str) -> Incident:
-    return Incident(
-        id=0,
-        cluster=services.settings.cluster,
-        target=target,
-        status=IncidentStatus.OPEN,
-        title=f"{runbook.name} on {target}, run by {by}",
-        severity="info",
-        labels={},
-        opened_at=services.now(),
-        runbook=None,
-        escalation=(),
-    )

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from exporter.shared.config import Section
 from exporter.shared.errors import ConflictError, PermanentError, RunbookdError, TransientError
 from responder.contract import Action, ActionSpec, Role, StepContext
-from responder.domain.gate import Allowed, Held, Verdict, verdict_to_json
+from responder.domain.gate import Allowed, Held, Refused, Verdict, verdict_to_json
 from responder.domain.incident import Incident, Run, StepRecord
 from responder.domain.plan import (
     Outcome,
@@ -117,9 +117,8 @@ async def judge(services: Services, ref: StepRef) -> JsonObject:
                 "reason": f"{reason.value} {detail}".strip(),
                 "recheck_after": recheck_after.total_seconds(),
             }
-        case refused:
-            reason = f"{refused.reason.value} {refused.detail}".strip()
-            return await _close(step, Outcome.REFUSED, reason)
+        case Refused(reason, detail):
+            return await _close(step, Outcome.REFUSED, f"{reason.value} {detail}".strip())
 
 
 async def intend(services: Services, ref: StepRef) -> JsonObject:
@@ -142,7 +141,7 @@ async def perform(services: Services, ref: StepRef, intent: JsonObject) -> JsonO
             state, reason = "applied", "an earlier incarnation had applied it"
         case Probe.UNKNOWN:
             state, reason = "unknown", "a crash hid whether it was applied; it is not repeated"
-        case Probe.NOT_APPLIED:
+        case _:
             state, reason = await _apply(step, at)
     if state == "applied":
         await _store_applied(step, reason)

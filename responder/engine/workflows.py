@@ -112,7 +112,7 @@ async def remediate_v1(incident_id: int, number: int) -> str:
     done: list[Done] = []
     while True:
         resolved = await _is_over(incident_id)
-        match next_command(runbook.steps, done, resolved=resolved):
+        match next_command(runbook.steps, done, resolved=resolved, roles=roles):
             case Finish(result, reason):
                 await _end(incident_id, number, result.value, reason)
                 await poke(incident_id)

@@ -56,7 +56,8 @@ def _parameters(path: str) -> list[Json]:
 def _content(answers: object, schemas: JsonObject) -> JsonObject:
     if answers is str:
         return {"text/markdown": {"schema": {"type": "string"}}}
-    schema = TypeAdapter(answers).json_schema(ref_template=_REF, mode="serialization")
+    adapter: TypeAdapter[object] = TypeAdapter(answers)  # type: ignore[arg-type]  # any type form
+    schema = adapter.json_schema(ref_template=_REF, mode="serialization")
     schemas.update(schema.pop("$defs", {}))
     title = schema.get("title")
     if isinstance(title, str) and schema.get("type") == "object":
