@@ -8,13 +8,14 @@ task of its own and publishes on change).
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from exporter.shared.clock import Clock
 from exporter.shared.config import Section
 
 SettingsT = TypeVar("SettingsT", bound=Section)
+FollowedT = TypeVar("FollowedT", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +126,74 @@ class PodView(Protocol):
     """`deployment`, `statefulset`, `daemonset`, or empty."""
 
 
+class ContainerView(Protocol):
+    """A container of a pod (init containers too), as far as metrics need it."""
+
+    name: str
+    restarts: int
+    waiting_reason: str | None
+    """Why it waits (may be empty), or None when it does not wait."""
+    last_reason: str | None
+    """Why its last incarnation ended (may be empty), or None when none has."""
+    last_finished: datetime | None
+    """When its last incarnation ended."""
+
+
+class WatchedPod(PodView, Protocol):
+    """All that the pod stream keeps of a pod."""
+
+    phase: str
+    node: str
+    created: datetime | None
+    containers: Sequence[ContainerView]
+
+
+class WatchedReplicaSet(Protocol):
+    """One template of a Deployment, as the pod stream keeps it for the walk to the owner."""
+
+    uid: str
+    owner_kind: str
+    """Kind of the controller (`Deployment`), or empty."""
+    owner_name: str
+    owner_uid: str
+    revision: str
+    template_hash: str
+    created: datetime | None
+
+
+class Follower(Protocol[FollowedT]):
+    """Who is told of every object of a shared stream; a Publisher's begin and sweep, per object."""
+
+    def on_object(self, obj: FollowedT) -> None:
+        """Take an object that is new or has changed; several changes may come as one."""
+        ...
+
+    def on_delete(self, uid: str) -> None:
+        """Forget an object; unknown ones are fine."""
+        ...
+
+    def begin(self) -> None:
+        """All that is known follows, up to `sweep`."""
+        ...
+
+    def sweep(self) -> None:
+        """Drop what was not told since `begin`."""
+        ...
+
+    def alive(self) -> None:
+        """The stream is up to date now."""
+        ...
+
+    def failed(self, reason: str) -> None:
+        """The stream met a failure that it recovers from."""
+        ...
+
+
 class Pods(Protocol):
-    """The one pod stream of the process: owned by the application, handed out by Clients."""
+    """The one pod stream of the process: owned by the application, handed out by Clients.
+
+    It starts when it is first asked; until it is `synced`, nothing said here is complete.
+    """
 
     def matching(self, namespace: str, selector: Mapping[str, str]) -> Sequence[PodView]:
         """Return the pods of `namespace` that carry every label of `selector`, as last seen."""
@@ -135,6 +202,17 @@ class Pods(Protocol):
     @property
     def synced(self) -> bool:
         """True once the first listing is complete."""
+        ...
+
+    async def follow(self, follower: Follower[WatchedPod]) -> None:
+        """Tell `follower` of every pod, now and on each change, until cancelled.
+
+        Raises what ended the stream, which a bug alone can; it starts again when next asked.
+        """
+        ...
+
+    async def follow_replica_sets(self, follower: Follower[WatchedReplicaSet]) -> None:
+        """Tell `follower` of every ReplicaSet, as `follow` does of pods."""
         ...
 
 

@@ -5,7 +5,8 @@
     RunbookdError
     ├── TransientError   wait (`retry_after`, where the peer said so) and try again
     ├── PermanentError   stop this step: trying again cannot help
-    │   └── ConflictError  the object changed since it was read: read it again and decide again
+    │   ├── ConflictError  the object changed since it was read: read it again and decide again
+    │   └── NotFoundError  there is no such object (any more)
     ├── GoneError        list again (HTTP 410 of a watch)
     └── ConfigError      refuse to start (raised by exporter.shared.config, with positions)
 """
@@ -32,6 +33,10 @@ class PermanentError(RunbookdError):
 
 class ConflictError(PermanentError):
     """The object changed since it was read (HTTP 409, or a failed precondition)."""
+
+
+class NotFoundError(PermanentError):
+    """There is no such object (HTTP 404)."""
 
 
 class GoneError(RunbookdError):
