@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from exporter.shared.errors import PermanentError, TransientError
 from responder.domain.alert import Alert, AlertStatus, Delivery
-from responder.domain.episode import Change, classify
+from responder.domain.episode import Change, Episode, classify
 from responder.domain.incident import Incident, IncidentStatus
 from responder.domain.policy import Level, Policy, Runbook, match
 from responder.domain.target import NeedsOwner, Unresolvable, resolve
@@ -15,7 +15,6 @@ from responder.engine import dead_letters
 from responder.engine.envelope import MalformedDeliveryError, decode_delivery
 from responder.engine.services import Services
 from responder.store.database import Transaction
-from responder.store.incidents import NewIncident
 from responder.store.inbox import InboxItem
 
 BATCH = 100
@@ -169,17 +168,20 @@ async def _fire(services: Services, tx: Transaction, aimed: _Aimed, now: datetim
         )
     elif not incident.escalation and not incident.labels:
         # A person's run opened it; the alert brings what the policy says for it.
-        await tx.incidents.adopt(incident.id, **_opening(services, aimed, now))
+        await tx.incidents.adopt(incident.id, _opening(services, aimed, now))
     episode = await tx.episodes.start(
-        cluster=services.settings.cluster,
-        fingerprint=aimed.alert.fingerprint,
-        incident_id=incident.id,
-        alert_name=aimed.alert.name,
-        labels=aimed.alert.labels,
-        annotations=aimed.alert.annotations,
-        starts_at=aimed.alert.starts_at,
-        starts_at_text=aimed.alert.starts_at_text,
-        last_seen_at=now,
+        Episode(
+            id=0,
+            cluster=services.settings.cluster,
+            fingerprint=aimed.alert.fingerprint,
+            incident_id=incident.id,
+            alert_name=aimed.alert.name,
+            labels=aimed.alert.labels,
+            annotations=aimed.alert.annotations,
+            starts_at=aimed.alert.starts_at,
+            starts_at_text=aimed.alert.starts_at_text,
+            last_seen_at=now,
+        )
     )
     said = aimed.alert.annotations.get("summary", "")
     text = f"{aimed.alert.name} fires{f': {said}' if said else ''}."
@@ -189,7 +191,7 @@ async def _fire(services: Services, tx: Transaction, aimed: _Aimed, now: datetim
 
 
 async def _open(services: Services, tx: Transaction, aimed: _Aimed, now: datetime) -> Incident:
-    incident = await tx.incidents.open(**_opening(services, aimed, now))
+    incident = await tx.incidents.open(_opening(services, aimed, now))
     what = aimed.runbook.name if aimed.runbook else "none matches, it only escalates"
     problem = f" The target has a problem: {aimed.problem}." if aimed.problem else ""
     await tx.timeline.add(
@@ -205,11 +207,13 @@ async def _open(services: Services, tx: Transaction, aimed: _Aimed, now: datetim
     return incident
 
 
-def _opening(services: Services, aimed: _Aimed, now: datetime) -> NewIncident:
+def _opening(services: Services, aimed: _Aimed, now: datetime) -> Incident:
     """Return all that the policy says about an alert, to be frozen in its incident."""
-    return NewIncident(
+    return Incident(
+        id=0,
         cluster=services.settings.cluster,
         target=aimed.target,
+        status=IncidentStatus.OPEN,
         title=f"{aimed.alert.name} on {aimed.target}",
         severity=aimed.alert.labels.get("severity", ""),
         labels=aimed.alert.labels,

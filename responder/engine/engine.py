@@ -122,7 +122,9 @@ class Engine:
         async with services.store.transaction() as tx:
             incident = await tx.incidents.live_for(services.settings.cluster, target)
             if incident is None:
-                incident = await tx.incidents.open(
+                opened = Incident(
+                    id=0,
+                    status=IncidentStatus.OPEN,
                     cluster=services.settings.cluster,
                     target=target,
                     title=f"{runbook.name} on {target}, run by {by}",
@@ -132,6 +134,7 @@ class Engine:
                     runbook=None,
                     escalation=(),
                 )
+                incident = await tx.incidents.open(opened)
             elif incident.status is IncidentStatus.RESOLVED:
                 await tx.incidents.reopen(incident.id, now)
             run = await incidents.create_run(
