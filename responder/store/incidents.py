@@ -2,18 +2,34 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import NotRequired, TypedDict
 
 from sqlalchemy import RowMapping, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from typing_extensions import Unpack
 
 from responder.domain.incident import Incident, IncidentStatus
-from responder.domain.policy import Level, runbook_from_json, runbook_to_json
-from responder.domain.values import Json, JsonObject, Target
+from responder.domain.policy import Level, Runbook, runbook_from_json, runbook_to_json
+from responder.domain.values import Json, JsonObject, Labels, Target
 from responder.store.rows import is_about, labels_value, target_of, target_values
 from responder.store.tables import incidents
 
 LIVE = incidents.c.status != IncidentStatus.CLOSED
 MICROSECOND = timedelta(microseconds=1)
+
+
+class NewIncident(TypedDict):
+    """The fields of an Incident that has just opened."""
+
+    cluster: str
+    target: Target
+    title: str
+    severity: str
+    labels: Labels
+    opened_at: datetime
+    runbook: Runbook | None
+    escalation: Sequence[Level]
+    target_problem: NotRequired[str]
 
 
 def levels_to_json(levels: Sequence[Level]) -> list[Json]:
@@ -58,15 +74,15 @@ def _incident(row: RowMapping) -> Incident:
     )
 
 
-def _from_policy(incident: Incident) -> dict[str, object]:
-    runbook = incident.runbook
+def _from_policy(fields: NewIncident) -> dict[str, object]:
+    runbook = fields["runbook"]
     return {
-        "title": incident.title,
-        "severity": incident.severity,
-        "labels": labels_value(incident.labels),
+        "title": fields["title"],
+        "severity": fields["severity"],
+        "labels": labels_value(fields["labels"]),
         "runbook": None if runbook is None else runbook_to_json(runbook),
-        "escalation": levels_to_json(incident.escalation),
-        "target_problem": incident.target_problem,
+        "escalation": levels_to_json(fields["escalation"]),
+        "target_problem": fields.get("target_problem", ""),
     }
 
 
@@ -84,33 +100,28 @@ class Incidents:
         row = (await self._connection.execute(statement)).mappings().first()
         return None if row is None else _incident(row)
 
-    async def open(self, incident: Incident) -> Incident:
-        """Open an incident; its id is given here, whatever the value says.
-
-        Raises ConflictError when the target has a live one.
-        """
+    async def open(self, **fields: Unpack[NewIncident]) -> Incident:
+        """Open an incident. Raises ConflictError when the target has a live one."""
         statement = insert(incidents).values(
-            cluster=incident.cluster,
-            **target_values(incident.target),
-            status=incident.status,
-            opened_at=incident.opened_at,
-            **_from_policy(incident),
-            resolved_at=incident.resolved_at,
-            resolved_by=incident.resolved_by,
-            acked_at=incident.acked_at,
-            acked_by=incident.acked_by,
-            told_level=incident.told_level,
-            escalate_now=incident.escalate_now,
+            cluster=fields["cluster"],
+            **target_values(fields["target"]),
+            opened_at=fields["opened_at"],
+            **_from_policy(fields),
+            status=IncidentStatus.OPEN,
+            resolved_by="",
+            acked_by="",
+            told_level=0,
+            escalate_now="",
         )
         result = await self._connection.execute(statement.returning(incidents))
         return _incident(result.mappings().one())
 
-    async def adopt(self, incident_id: int, incident: Incident) -> None:
+    async def adopt(self, incident_id: int, **fields: Unpack[NewIncident]) -> None:
         """Give an incident that a person opened what the policy says of an alert that joined it.
 
-        Takes title, severity, labels, runbook, escalation and target_problem; nothing else.
+        Its cluster, target and clock stay.
         """
-        await self._set(incident_id, **_from_policy(incident))
+        await self._set(incident_id, **_from_policy(fields))
 
     async def get(self, incident_id: int) -> Incident | None:
         """Return one incident."""
@@ -140,18 +151,6 @@ class Incidents:
     async def resolve(self, incident_id: int, by: str, at: datetime) -> None:
         """Mark an incident as over; a refire within the cooldown may reopen it."""
         await self._set(incident_id, status=IncidentStatus.RESOLVED, resolved_by=by, resolved_at=at)
-
-    async def adopt(self, incident_id: int, **fields: Unpack[NewIncident]) -> None:
-        """Give an incident that a person's run opened what the policy says about an alert."""
-        runbook = fields["runbook"]
-        await self._set(
-            incident_id,
-            title=fields["title"],
-            severity=fields["severity"],
-            labels=labels_value(fields["labels"]),
-            runbook=None if runbook is None else runbook_to_json(runbook),
-            escalation=levels_to_json(fields["escalation"]),
-        )
 
     async def reopen(self, incident_id: int, at: datetime) -> None:  # noqa: ARG002 - of the API
         """Open a resolved incident again; its clocks (opened_at, told_level) go on."""
