@@ -1,0 +1,83 @@
+"""The tasks table; every call is bounded, and a database that comes back is found again."""
+
+from typing import TypedDict
+
+import asyncpg
+
+TIMEOUT_SECONDS = 1.0
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS tasks (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    title text NOT NULL,
+    done boolean NOT NULL DEFAULT false
+)
+"""
+NEWEST = "SELECT id, title, done FROM tasks ORDER BY id DESC LIMIT 50"
+ONE = "SELECT id, title, done FROM tasks WHERE id = $1"
+INSERT = "INSERT INTO tasks (title) VALUES ($1) RETURNING id, title, done"
+
+FAILURES = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that was thrown out in the middle of a request
+    OSError,
+    TimeoutError,
+)
+
+
+class Task(TypedDict):
+    """A row, as the API shows it."""
+
+    id: int
+    title: str
+    done: bool
+
+
+class StoreError(Exception):
+    """The database did not do as asked; its message says why."""
+
+
+class Store:
+    """Connects when first asked, so that the application starts without its database."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._pool: asyncpg.Pool
+        self._has_table = False
+
+    async def open(self) -> None:
+        """Make ready; without a minimum size the pool opens no connection yet."""
+        self._pool = await asyncpg.create_pool(
+            self._dsn,
+            min_size=0,
+            max_size=5,
+            timeout=TIMEOUT_SECONDS,
+            command_timeout=TIMEOUT_SECONDS,
+        )
+
+    async def newest(self) -> list[Task]:
+        """Return up to 50 tasks, newest first. Raises StoreError."""
+        return await self._rows(NEWEST)
+
+    async def one(self, number: int) -> Task | None:
+        """Return a task, if there is one. Raises StoreError."""
+        return next(iter(await self._rows(ONE, number)), None)
+
+    async def add(self, title: str) -> Task:
+        """Create a task. Raises StoreError."""
+        return (await self._rows(INSERT, title))[0]
+
+    async def close(self) -> None:
+        """Drop every connection at once."""
+        self._pool.terminate()
+
+    async def _rows(self, sql: str, *values: object) -> list[Task]:
+        try:
+            async with self._pool.acquire(timeout=TIMEOUT_SECONDS) as connection:
+                if not self._has_table:
+                    await connection.execute(SCHEMA)
+                    self._has_table = True
+                rows = await connection.fetch(sql, *values)
+        except FAILURES as error:
+            raise StoreError(f"database: {type(error).__name__}: {error}") from error
+        return [Task(id=row["id"], title=row["title"], done=row["done"]) for row in rows]

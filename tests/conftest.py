@@ -1,0 +1,57 @@
+"""What every test lives under: markers from folders, and no way off this machine."""
+
+import ipaddress
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+MARKERS = {"integration": "integration", "contracts": "integration", "scenarios": "scenario"}
+WATCHED = ("socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo")
+
+strays: list[str] = []
+
+
+class OffLoopbackError(RuntimeError):
+    """A test reached for another machine, or offered itself to one."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(HERE).parts[0]
+        if folder in MARKERS:
+            item.add_marker(MARKERS[folder])
+
+
+def is_loopback(host: object) -> bool:
+    """Say whether an address, a name or None (getaddrinfo: this machine) stays here."""
+    text = host.decode() if isinstance(host, bytes) else host
+    if text in (None, "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(str(text)).is_loopback
+    except ValueError:
+        return False
+
+
+def keep_on_loopback(event: str, args: tuple[object, ...]) -> None:
+    if event not in WATCHED:
+        return
+    # (host, …) for getaddrinfo, (socket, (host, port, …)) for the rest; a path is a Unix socket.
+    where = args if event == "socket.getaddrinfo" else args[1]
+    if isinstance(where, tuple) and not is_loopback(where[0]):
+        strays.append(f"{event} {where[0]!r}")
+        raise OffLoopbackError(strays[-1])
+
+
+sys.addaudithook(keep_on_loopback)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_leaves_this_machine() -> Iterator[None]:
+    """Fail the test even where the code under test took the refusal for weather."""
+    strays.clear()
+    yield
+    assert strays == []
