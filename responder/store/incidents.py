@@ -2,34 +2,18 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import NotRequired, TypedDict
 
 from sqlalchemy import RowMapping, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from typing_extensions import Unpack
 
 from responder.domain.incident import Incident, IncidentStatus
-from responder.domain.policy import Level, Runbook, runbook_from_json, runbook_to_json
-from responder.domain.values import Json, JsonObject, Labels, Target
+from responder.domain.policy import Level, runbook_from_json, runbook_to_json
+from responder.domain.values import Json, JsonObject, Target
 from responder.store.rows import is_about, labels_value, target_of, target_values
 from responder.store.tables import incidents
 
 LIVE = incidents.c.status != IncidentStatus.CLOSED
 MICROSECOND = timedelta(microseconds=1)
-
-
-class NewIncident(TypedDict):
-    """The fields of an Incident that has just opened."""
-
-    cluster: str
-    target: Target
-    title: str
-    severity: str
-    labels: Labels
-    opened_at: datetime
-    runbook: Runbook | None
-    escalation: Sequence[Level]
-    target_problem: NotRequired[str]
 
 
 def levels_to_json(levels: Sequence[Level]) -> list[Json]:
@@ -74,15 +58,15 @@ def _incident(row: RowMapping) -> Incident:
     )
 
 
-def _from_policy(fields: NewIncident) -> dict[str, object]:
-    runbook = fields["runbook"]
+def _from_policy(incident: Incident) -> dict[str, object]:
+    runbook = incident.runbook
     return {
-        "title": fields["title"],
-        "severity": fields["severity"],
-        "labels": labels_value(fields["labels"]),
+        "title": incident.title,
+        "severity": incident.severity,
+        "labels": labels_value(incident.labels),
         "runbook": None if runbook is None else runbook_to_json(runbook),
-        "escalation": levels_to_json(fields["escalation"]),
-        "target_problem": fields.get("target_problem", ""),
+        "escalation": levels_to_json(incident.escalation),
+        "target_problem": incident.target_problem,
     }
 
 
@@ -100,28 +84,33 @@ class Incidents:
         row = (await self._connection.execute(statement)).mappings().first()
         return None if row is None else _incident(row)
 
-    async def open(self, **fields: Unpack[NewIncident]) -> Incident:
-        """Open an incident. Raises ConflictError when the target has a live one."""
+    async def open(self, incident: Incident) -> Incident:
+        """Open an incident; its id is given here, whatever the value says.
+
+        Raises ConflictError when the target has a live one.
+        """
         statement = insert(incidents).values(
-            cluster=fields["cluster"],
-            **target_values(fields["target"]),
-            opened_at=fields["opened_at"],
-            **_from_policy(fields),
-            status=IncidentStatus.OPEN,
-            resolved_by="",
-            acked_by="",
-            told_level=0,
-            escalate_now="",
+            cluster=incident.cluster,
+            **target_values(incident.target),
+            status=incident.status,
+            opened_at=incident.opened_at,
+            **_from_policy(incident),
+            resolved_at=incident.resolved_at,
+            resolved_by=incident.resolved_by,
+            acked_at=incident.acked_at,
+            acked_by=incident.acked_by,
+            told_level=incident.told_level,
+            escalate_now=incident.escalate_now,
         )
         result = await self._connection.execute(statement.returning(incidents))
         return _incident(result.mappings().one())
 
-    async def adopt(self, incident_id: int, **fields: Unpack[NewIncident]) -> None:
+    async def adopt(self, incident_id: int, incident: Incident) -> None:
         """Give an incident that a person opened what the policy says of an alert that joined it.
 
-        Its cluster, target and clock stay.
+        Takes title, severity, labels, runbook, escalation and target_problem; nothing else.
         """
-        await self._set(incident_id, **_from_policy(fields))
+        await self._set(incident_id, **_from_policy(incident))
 
     async def get(self, incident_id: int) -> Incident | None:
         """Return one incident."""
