@@ -1,30 +1,14 @@
 """Episodes; at most one is open per (cluster, fingerprint), and the database holds that."""
 
 from datetime import datetime
-from typing import TypedDict
 
 from sqlalchemy import RowMapping, Select, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from typing_extensions import Unpack
 
 from responder.domain.episode import Episode
 from responder.domain.values import Labels
 from responder.store.rows import labels_value
 from responder.store.tables import episodes
-
-
-class NewEpisode(TypedDict):
-    """The fields of an Episode that has just started."""
-
-    cluster: str
-    fingerprint: str
-    incident_id: int
-    alert_name: str
-    labels: Labels
-    annotations: Labels
-    starts_at: datetime
-    starts_at_text: str
-    last_seen_at: datetime
 
 
 def _episode(row: RowMapping) -> Episode:
@@ -63,15 +47,25 @@ class Episodes:
             .order_by(episodes.c.ended_at.desc(), episodes.c.id.desc())
         )
 
-    async def start(self, **fields: Unpack[NewEpisode]) -> Episode:
-        """Open an episode. Raises ConflictError when one is open for the fingerprint."""
-        values = {
-            **fields,
-            "labels": labels_value(fields["labels"]),
-            "annotations": labels_value(fields["annotations"]),
-        }
-        statement = insert(episodes).values(values).returning(episodes)
-        return _episode((await self._connection.execute(statement)).mappings().one())
+    async def start(self, episode: Episode) -> Episode:
+        """Open an episode; its id is given here, whatever the value says.
+
+        Raises ConflictError when one is open for the fingerprint.
+        """
+        statement = insert(episodes).values(
+            cluster=episode.cluster,
+            fingerprint=episode.fingerprint,
+            incident_id=episode.incident_id,
+            alert_name=episode.alert_name,
+            labels=labels_value(episode.labels),
+            annotations=labels_value(episode.annotations),
+            starts_at=episode.starts_at,
+            starts_at_text=episode.starts_at_text,
+            last_seen_at=episode.last_seen_at,
+            ended_at=episode.ended_at,
+        )
+        result = await self._connection.execute(statement.returning(episodes))
+        return _episode(result.mappings().one())
 
     async def seen(
         self, episode_id: int, at: datetime, annotations: Labels, starts_at: datetime
