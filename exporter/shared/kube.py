@@ -55,6 +55,8 @@ class Workload:
     progressing_reason: str
     """Reason of the Progressing condition (`ProgressDeadlineExceeded`, ...); may be empty."""
     created: datetime | None = None
+    progressing_at: datetime | None = None
+    """When the Progressing condition was last updated, in whole seconds."""
 
     @property
     def rolled_out(self) -> bool:
