@@ -15,7 +15,7 @@ from exporter.shared.clock import Clock
 from exporter.shared.config import Section
 
 SettingsT = TypeVar("SettingsT", bound=Section)
-FollowedT = TypeVar("FollowedT", contravariant=True)
+FollowedT_contra = TypeVar("FollowedT_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +161,10 @@ class WatchedReplicaSet(Protocol):
     created: datetime | None
 
 
-class Follower(Protocol[FollowedT]):
+class Follower(Protocol[FollowedT_contra]):
     """Who is told of every object of a shared stream; a Publisher's begin and sweep, per object."""
 
-    def on_object(self, obj: FollowedT) -> None:
+    def on_object(self, obj: FollowedT_contra) -> None:
         """Take an object that is new or has changed; several changes may come as one."""
         ...
 
@@ -264,6 +264,10 @@ class Database(Protocol):
 
     async def fetch_value(self, query: str, *args: object) -> object:
         """Run a query and return its first column of its first row."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connection; a later query would open it again."""
         ...
 
 

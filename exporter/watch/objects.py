@@ -1,0 +1,236 @@
+"""What we read of Kubernetes objects, and not a field more: msgspec skips the rest undecoded.
+
+Every field may be missing and every one that Go may write as null may be null, because the API
+leaves out what is empty. The Structs hold no cycles, so the garbage collector need not look at
+them.
+"""
+# ruff: noqa: D101 - the classes are Kubernetes' own, under their own names
+
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+"""Annotation of the bookmark that ends a WatchList's listing."""
+REVISION = "deployment.kubernetes.io/revision"
+
+
+class View(msgspec.Struct, gc=False, rename="camel"):
+    """A part of an object, in the API's own spelling on the wire."""
+
+
+class OwnerReference(View):
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool | None = None
+
+
+class Meta(View):
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    owner_references: list[OwnerReference] | None = None
+
+    @property
+    def controller(self) -> OwnerReference | None:
+        """The owner that manages the object, of which there is one at most."""
+        for owner in self.owner_references or ():
+            if owner.controller:
+                return owner
+        return None
+
+    def annotation(self, key: str) -> str:
+        """Return an annotation, or an empty string."""
+        return (self.annotations or {}).get(key, "")
+
+
+NO_META = Meta()
+
+
+class Watched(Protocol):
+    """Every kind that can be watched."""
+
+    @property
+    def metadata(self) -> Meta:
+        """Name, uid, version, labels and owners."""
+        ...
+
+
+T = TypeVar("T")
+
+
+class ListMeta(View):
+    resource_version: str = ""
+    continue_: str | None = msgspec.field(default=None, name="continue")
+
+
+class Page(View, Generic[T]):
+    """One page of a list."""
+
+    metadata: ListMeta = ListMeta()
+    items: list[T] | None = None
+
+
+class Event(View):
+    """One line of a watch; the object is decoded when the type says what it is."""
+
+    type: str
+    object: msgspec.Raw
+
+
+class Marker(View):
+    """The object of a BOOKMARK."""
+
+    metadata: Meta = NO_META
+
+
+class Status(View):
+    """The object of an ERROR."""
+
+    code: int = 0
+    reason: str | None = None
+    message: str | None = None
+
+
+class Condition(View):
+    type: str = ""
+    status: str = ""
+
+
+def holds(conditions: list[Condition] | None, kind: str) -> bool:
+    """Say whether the condition of that type is there and true."""
+    return any(one.type == kind and one.status == "True" for one in conditions or ())
+
+
+class NodeSpec(View):
+    unschedulable: bool | None = None
+
+
+class NodeInfo(View):
+    kubelet_version: str = ""
+
+
+class NodeStatus(View):
+    conditions: list[Condition] | None = None
+    node_info: NodeInfo = NodeInfo()
+
+
+class Node(View):
+    metadata: Meta = NO_META
+    spec: NodeSpec = NodeSpec()
+    status: NodeStatus = NodeStatus()
+
+
+class Waiting(View):
+    reason: str | None = None
+
+
+class Terminated(View):
+    reason: str | None = None
+    finished_at: datetime | None = None
+
+
+class ContainerState(View):
+    waiting: Waiting | None = None
+    terminated: Terminated | None = None
+
+
+class ContainerStatus(View):
+    name: str = ""
+    restart_count: int = 0
+    state: ContainerState | None = None
+    last_state: ContainerState | None = None
+
+
+class PodSpec(View):
+    node_name: str | None = None
+
+
+class PodStatus(View):
+    phase: str | None = None
+    pod_ip: str | None = msgspec.field(default=None, name="podIP")
+    conditions: list[Condition] | None = None
+    container_statuses: list[ContainerStatus] | None = None
+    init_container_statuses: list[ContainerStatus] | None = None
+
+
+class Pod(View):
+    metadata: Meta = NO_META
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+
+class ReplicaSet(View):
+    metadata: Meta = NO_META
+
+
+class DeploymentSpec(View):
+    replicas: int | None = None
+    paused: bool | None = None
+
+
+class DeploymentStatus(View):
+    observed_generation: int = 0
+    replicas: int = 0
+    updated_replicas: int = 0
+    available_replicas: int = 0
+
+
+class Deployment(View):
+    metadata: Meta = NO_META
+    spec: DeploymentSpec = DeploymentSpec()
+    status: DeploymentStatus = DeploymentStatus()
+
+
+class RollingUpdate(View):
+    partition: int | None = None
+
+
+class UpdateStrategy(View):
+    type: str = "RollingUpdate"
+    rolling_update: RollingUpdate | None = None
+
+
+class StatefulSetSpec(View):
+    replicas: int | None = None
+    update_strategy: UpdateStrategy = UpdateStrategy()
+
+
+class StatefulSetStatus(View):
+    observed_generation: int = 0
+    replicas: int = 0
+    updated_replicas: int = 0
+    available_replicas: int = 0
+    current_revision: str = ""
+    update_revision: str = ""
+
+
+class StatefulSet(View):
+    metadata: Meta = NO_META
+    spec: StatefulSetSpec = StatefulSetSpec()
+    status: StatefulSetStatus = StatefulSetStatus()
+
+
+class DaemonSetSpec(View):
+    update_strategy: UpdateStrategy = UpdateStrategy()
+
+
+class DaemonSetStatus(View):
+    observed_generation: int = 0
+    desired_number_scheduled: int = 0
+    updated_number_scheduled: int = 0
+    number_available: int = 0
+
+
+class DaemonSet(View):
+    metadata: Meta = NO_META
+    spec: DaemonSetSpec = DaemonSetSpec()
+    status: DaemonSetStatus = DaemonSetStatus()

@@ -1,0 +1,265 @@
+"""The one pod stream of the process, with the walk from a pod up to its workload."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import msgspec
+from typing_extensions import override
+
+from exporter.contract import (
+    ContainerView,
+    Follower,
+    KubeApi,
+    PodView,
+    WatchedPod,
+    WatchedReplicaSet,
+)
+from exporter.shared.clock import Clock
+from exporter.shared.kube import TEMPLATE_HASH, WORKLOAD_KINDS
+from exporter.watch.objects import (
+    REVISION,
+    ContainerState,
+    ContainerStatus,
+    OwnerReference,
+    Pod,
+    ReplicaSet,
+    holds,
+)
+from exporter.watch.reflector import SILENCE, Reflector
+from exporter.watch.shared import Shared
+
+_TYPES = {kind: workload_type for workload_type, kind in WORKLOAD_KINDS.items()}
+_NO_STATE = ContainerState()
+REPLICA_SETS_FIRST = timedelta(seconds=10)
+"""How long the pods wait for the ReplicaSets; after that owners are told by the names' hash."""
+
+
+class ContainerRecord(msgspec.Struct, gc=False):
+    """contract.ContainerView."""
+
+    name: str
+    restarts: int
+    waiting_reason: str | None
+    last_reason: str | None
+    last_finished: datetime | None
+
+
+class PodRecord(msgspec.Struct, gc=False):
+    """contract.WatchedPod, and what resolves its owner anew."""
+
+    namespace: str
+    name: str
+    uid: str
+    labels: Mapping[str, str]
+    ip: str
+    ready: bool
+    """Ready as its condition says, and not being deleted."""
+    workload: str
+    workload_type: str
+    phase: str
+    node: str
+    created: datetime | None
+    containers: Sequence[ContainerView]
+    owner: OwnerReference | None
+
+
+class ReplicaSetRecord(msgspec.Struct, gc=False):
+    """contract.WatchedReplicaSet."""
+
+    uid: str
+    owner_kind: str
+    owner_name: str
+    owner_uid: str
+    revision: str
+    template_hash: str
+    created: datetime | None
+
+
+def replica_set_record(replica_set: ReplicaSet) -> ReplicaSetRecord:
+    """Keep of a ReplicaSet what names its Deployment and its template."""
+    meta = replica_set.metadata
+    owner = meta.controller or OwnerReference()
+    return ReplicaSetRecord(
+        uid=meta.uid,
+        owner_kind=owner.kind,
+        owner_name=owner.name,
+        owner_uid=owner.uid,
+        revision=meta.annotation(REVISION),
+        template_hash=(meta.labels or {}).get(TEMPLATE_HASH, ""),
+        created=meta.creation_timestamp,
+    )
+
+
+def workload_of(
+    owner: OwnerReference | None,
+    labels: Mapping[str, str],
+    replica_sets: Mapping[str, ReplicaSetRecord],
+) -> tuple[str, str]:
+    """Return (workload, workload_type) of a pod, both empty when nothing we know controls it.
+
+    A ReplicaSet that is not known (yet) is a Deployment's if its name ends in the template's hash.
+    """
+    if owner is None:
+        return "", ""
+    if owner.kind != "ReplicaSet":
+        return (owner.name, _TYPES[owner.kind]) if owner.kind in _TYPES else ("", "")
+    known = replica_sets.get(owner.uid)
+    if known is not None:
+        return (known.owner_name, "deployment") if known.owner_kind == "Deployment" else ("", "")
+    suffix = f"-{labels.get(TEMPLATE_HASH, '')}"
+    if suffix != "-" and owner.name.endswith(suffix):
+        return owner.name.removesuffix(suffix), "deployment"
+    return "", ""
+
+
+def container_record(status: ContainerStatus) -> ContainerRecord:
+    """Keep of a container how often it restarted, why it waits and how it ended before."""
+    state = status.state or _NO_STATE
+    ended = (status.last_state or _NO_STATE).terminated
+    return ContainerRecord(
+        name=status.name,
+        restarts=status.restart_count,
+        waiting_reason=None if state.waiting is None else state.waiting.reason or "",
+        last_reason=None if ended is None else ended.reason or "",
+        last_finished=None if ended is None else ended.finished_at,
+    )
+
+
+def pod_record(pod: Pod, replica_sets: Mapping[str, ReplicaSetRecord]) -> PodRecord:
+    """Keep of a pod what is published and looked up."""
+    meta, status = pod.metadata, pod.status
+    labels = meta.labels or {}
+    owner = meta.controller
+    workload, workload_type = workload_of(owner, labels, replica_sets)
+    statuses = [*(status.init_container_statuses or ()), *(status.container_statuses or ())]
+    return PodRecord(
+        namespace=meta.namespace,
+        name=meta.name,
+        uid=meta.uid,
+        labels=labels,
+        ip=status.pod_ip or "",
+        ready=holds(status.conditions, "Ready") and meta.deletion_timestamp is None,
+        workload=workload,
+        workload_type=workload_type,
+        phase=status.phase or "Unknown",
+        node=pod.spec.node_name or "",
+        created=meta.creation_timestamp,
+        containers=[container_record(one) for one in statuses],
+        owner=owner,
+    )
+
+
+class _ReplicaSets(Shared[ReplicaSetRecord]):
+    def __init__(self, pods: "_Pods") -> None:
+        super().__init__()
+        self._pods = pods
+        self.first_listing = asyncio.Event()
+
+    def on_object(self, obj: ReplicaSet) -> None:
+        is_new = obj.metadata.uid not in self.objects
+        self.put(replica_set_record(obj))
+        if is_new:
+            self._pods.resolve_again(obj.metadata.uid)
+
+    @override
+    def sweep(self) -> None:
+        super().sweep()
+        self.first_listing.set()
+
+
+class _Pods(Shared[PodRecord]):
+    def __init__(self) -> None:
+        super().__init__()
+        self.replica_sets = _ReplicaSets(self)
+
+    def on_object(self, obj: Pod) -> None:
+        self.put(pod_record(obj, self.replica_sets.objects))
+
+    def resolve_again(self, replica_set_uid: str) -> None:
+        """Correct the pods that came before their ReplicaSet."""
+        for pod in list(self.objects.values()):
+            if pod.owner is None or pod.owner.uid != replica_set_uid:
+                continue
+            found = workload_of(pod.owner, pod.labels, self.replica_sets.objects)
+            if found != (pod.workload, pod.workload_type):
+                self.put(msgspec.structs.replace(pod, workload=found[0], workload_type=found[1]))
+
+
+class PodStream:
+    """contract.Pods over one watch of pods and one of ReplicaSets.
+
+    It starts when first asked, so that it costs nothing where no collector wants pods, and again
+    should a bug have ended it. Its owner closes it.
+    """
+
+    def __init__(self, kube: KubeApi, clock: Clock, *, silence: timedelta = SILENCE) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._silence = silence
+        self._pods = _Pods()
+        self._replica_sets = self._pods.replica_sets
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def synced(self) -> bool:
+        """True once the first listing is complete."""
+        return self._pods.synced
+
+    def matching(self, namespace: str, selector: Mapping[str, str]) -> Sequence[PodView]:
+        """Return the pods of `namespace` that carry every label of `selector`, as last seen."""
+        self._started()
+        wanted = selector.items()
+        return [
+            pod
+            for pod in self._pods.objects.values()
+            if pod.namespace == namespace and wanted <= pod.labels.items()
+        ]
+
+    async def follow(self, follower: Follower[WatchedPod]) -> None:
+        """Tell `follower` of every pod until cancelled. Raises what ended the stream."""
+        task = self._started()
+        await self._pods.follow(follower)
+        await task
+
+    async def follow_replica_sets(self, follower: Follower[WatchedReplicaSet]) -> None:
+        """Tell `follower` of every ReplicaSet until cancelled. Raises what ended the stream."""
+        task = self._started()
+        await self._replica_sets.follow(follower)
+        await task
+
+    async def close(self) -> None:
+        """Stop watching; what was seen stays known."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    def _started(self) -> asyncio.Task[None]:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name="pod stream")
+        return self._task
+
+    async def _run(self) -> None:
+        replica_sets = Reflector(
+            self._kube,
+            self._clock,
+            "/apis/apps/v1/replicasets",
+            ReplicaSet,
+            self._replica_sets,
+            silence=self._silence,
+        )
+        pods = Reflector(
+            self._kube, self._clock, "/api/v1/pods", Pod, self._pods, silence=self._silence
+        )
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(replica_sets.run())
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(REPLICA_SETS_FIRST.total_seconds()):
+                        await self._replica_sets.first_listing.wait()
+                both.create_task(pods.run())
+        finally:
+            self._pods.end()
+            self._replica_sets.end()
