@@ -5,7 +5,9 @@ from typing import TypedDict
 import asyncpg
 
 TIMEOUT_SECONDS = 1.0
+# IF NOT EXISTS alone fails when two pods create at once, so they take turns.
 SCHEMA = """
+SELECT pg_advisory_xact_lock(8000);
 CREATE TABLE IF NOT EXISTS tasks (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     title text NOT NULL,
@@ -79,5 +81,6 @@ class Store:
                     self._has_table = True
                 rows = await connection.fetch(sql, *values)
         except FAILURES as error:
-            raise StoreError(f"database: {type(error).__name__}: {error}") from error
+            reason = " ".join(str(error).split())
+            raise StoreError(f"database: {type(error).__name__}: {reason}") from error
         return [Task(id=row["id"], title=row["title"], done=row["done"]) for row in rows]
