@@ -1,14 +1,53 @@
 """Settings and policies: strict models, Prometheus durations, errors with positions."""
 
+import difflib
 import re
-from dataclasses import dataclass
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, EnvSettingsSource
 from typing_extensions import override
 
-from exporter.shared.errors import RunbookdError
+from exporter.shared.yaml_positions import (
+    ConfigError,
+    Document,
+    Problem,
+    Trail,
+    load_yaml,
+    problem,
+    read_yaml,
+)
+
+__all__ = [
+    "ConfigError",
+    "Document",
+    "Duration",
+    "Problem",
+    "SecretFile",
+    "Section",
+    "Trail",
+    "format_duration",
+    "load_document",
+    "load_settings",
+    "load_yaml",
+    "nearest",
+    "parse_duration",
+    "problem",
+    "read_yaml",
+    "validate",
+]
+
+SecretFile = Path
+"""A file that holds a secret: settings carry its path, the secret is read when it is used."""
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class Section(BaseModel):
@@ -66,27 +105,190 @@ Duration = Annotated[
 """A timedelta that is written as a Prometheus duration."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong with a configuration."""
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Say what `word` may have been meant to be: `did you mean "x"?`, or the words there are."""
+    words = sorted(known)
+    close = difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.6)
+    if close:
+        return f'did you mean "{close[0]}"?'
+    return f"known here: {', '.join(words)}" if words else "nothing may stand here"
 
-    file: str
-    line: int
-    column: int
-    """Line and column count from 1; 0 when the problem has no place (an environment variable)."""
-    message: str
-    """One line, with a suggestion where there is one."""
+
+def validate(
+    model: type[ModelT], document: Document, *, path: Trail = (), noun: str = "setting"
+) -> ModelT:
+    """Read the value at `path` of `document` as `model`.
+
+    Raises ConfigError with one problem per mistake; `noun` is what a key is called in them.
+    """
+    try:
+        return model.model_validate(document.at(path))
+    except ValidationError as error:
+        problems = {
+            _problem(model, document, path, details, noun): None
+            for details in error.errors(include_url=False)
+        }
+        in_order = sorted(problems, key=lambda each: (each.line, each.column))
+        raise ConfigError(in_order) from error
+
+
+def load_settings(
+    model: type[ModelT], path: Path | None, *, prefix: str, environ: Mapping[str, str]
+) -> ModelT:
+    """Read settings from a YAML file and from `PREFIX__SECTION__KEY` variables, which win.
+
+    Without a file only the variables count. Raises ConfigError, also for variables with the
+    prefix that name no setting.
+    """
+    return validate(model, load_document(model, path, prefix=prefix, environ=environ))
+
+
+def load_document(
+    model: type[BaseModel], path: Path | None, *, prefix: str, environ: Mapping[str, str]
+) -> Document:
+    """Merge the file and the variables as `load_settings` does, but do not validate the values."""
+    document = load_yaml(path) if path else Document("settings")
+    own = {name: value for name, value in environ.items() if name.upper().startswith(prefix)}
+    variables = {_trail(name, prefix): name for name in own}
+    unknown = [
+        Problem(name, 0, 0, f"is not a setting; {_nearest_variable(model, trail, prefix)}")
+        for trail, name in variables.items()
+        if not _types_at(model, trail)
+    ]
+    if unknown:
+        raise ConfigError(unknown)
+    root: dict[str, object] = dict(document.root)
+    for name, value in own.items():
+        try:
+            root = _merged(root, _Variables(model, prefix, {name: value})())
+        except ValueError as error:  # pydantic-settings reads lists and mappings as JSON
+            raise ConfigError([Problem(name, 0, 0, "its value is not JSON")]) from error
+    return Document(document.file, root, document.values, document.keys, variables)
+
+
+class _Variables(EnvSettingsSource):
+    """pydantic-settings' reader of variables, on a mapping instead of the process' own."""
+
+    def __init__(self, model: type[BaseModel], prefix: str, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        super().__init__(
+            typing.cast("type[BaseSettings]", model),  # it only looks at the model's fields
+            case_sensitive=False,
+            env_prefix=prefix,
+            env_nested_delimiter="__",
+        )
 
     @override
-    def __str__(self) -> str:
-        """Return `file:line:column: message`."""
-        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return f"{place}: {self.message}"
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {name.lower(): value for name, value in self._environ.items()}
 
 
-class ConfigError(RunbookdError):
-    """The configuration is wrong; `problems` says where, one line each."""
+def _trail(name: str, prefix: str) -> Trail:
+    return tuple(name[len(prefix) :].lower().split("__"))
 
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("\n".join(map(str, problems)))
-        self.problems = tuple(problems)
+
+def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(under, Mapping):
+            merged[key] = _merged(under, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _nearest_variable(model: type[BaseModel], trail: Trail, prefix: str) -> str:
+    known = next(
+        length for length in range(len(trail) - 1, -1, -1) if _types_at(model, trail[:length])
+    )
+    start = "".join(f"{step}__" for step in trail[:known])
+    names = [f"{prefix}{start}{name}".upper() for name in _keys(_types_at(model, trail[:known]))]
+    close = difflib.get_close_matches(f"{prefix}{'__'.join(map(str, trail))}".upper(), names, n=1)
+    close = close or difflib.get_close_matches(f"{prefix}{start}{trail[known]}".upper(), names, n=1)
+    return f"did you mean {close[0]}?" if close else f"known here: {', '.join(sorted(names))}"
+
+
+def _types_at(model: object, trail: Trail) -> list[object]:
+    """Return the types that a value at `trail` of `model` may have; none: nothing may stand there.
+
+    Steps that are no field (a union's tag, a validator's name) stay where they are when the model
+    has no say about keys.
+    """
+    types_here = _alternatives(model)
+    for step in trail:
+        types_here = [inner for kind in types_here for inner in _step(kind, step)]
+    return types_here
+
+
+def _step(kind: object, step: str | int) -> list[object]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        found = kind.model_fields.get(str(step))
+        return _alternatives(found.annotation) if found else []
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return _alternatives(arguments[1])
+    if isinstance(origin, type) and issubclass(origin, Sequence):
+        return _alternatives(arguments[0])
+    return []
+
+
+def _alternatives(annotation: object) -> list[object]:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _alternatives(arguments[0])
+    if origin in (typing.Union, types.UnionType):
+        return [kind for argument in arguments for kind in _alternatives(argument)]
+    return [annotation]
+
+
+def _keys(kinds: Iterable[object]) -> list[str]:
+    models = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return [name for model in models for name in model.model_fields]
+
+
+def _problem(
+    model: type[BaseModel], document: Document, base: Trail, details: ErrorDetails, noun: str
+) -> Problem:
+    """Say one of pydantic's errors in words for people, at its place in the document."""
+    trail = base
+    for step in details["loc"]:  # steps that are not in the document name a union's branch
+        if document.has((*trail, step)):
+            trail = (*trail, step)
+    name, kind = _dotted(trail), details["type"]
+    if kind == "extra_forbidden":
+        known = _keys(_types_at(model, trail[len(base) : -1]))
+        message = f"{name} is not a {noun}; {nearest(str(trail[-1]), known)}"
+        return problem(document, trail, message, key=True)
+    if kind == "missing":
+        missing = _dotted((*trail, details["loc"][-1]))
+        return problem(document, trail, f"{missing} is missing")
+    return problem(document, trail, f"{name}{_complaint(details)}")
+
+
+def _complaint(details: ErrorDetails) -> str:
+    context, value = details.get("ctx", {}), details["input"]
+    if details["type"] in ("literal_error", "enum"):
+        choices = re.findall(r"'([^']*)'", str(context.get("expected", "")))
+        shown = f'"{value.value if isinstance(value, Enum) else value}"'
+        return f": {shown} is not one of {', '.join(choices)}" + _meant(str(value), choices)
+    if details["type"] in ("value_error", "assertion_error"):
+        return f": {context.get('error', details['msg'])}"
+    if details["type"] == "union_tag_invalid":
+        choices = re.findall(r"'([^']*)'", str(context.get("expected_tags", "")))
+        tag = str(context.get("tag", ""))
+        return f': "{tag}" is not one of {", ".join(choices)}{_meant(tag, choices)}'
+    text = details["msg"]
+    return " " + text.removeprefix("Input ") if text.startswith("Input ") else f": {text}"
+
+
+def _meant(word: str, choices: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word.lower(), choices, n=1)
+    return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def _dotted(trail: Trail) -> str:
+    text = ""
+    for step in trail:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text or "the document"
