@@ -17,7 +17,7 @@ def main() -> None:
     arguments.add_argument("--port", type=int, default=int(os.environ.get("PORT", "8000")))
     chosen = arguments.parse_args()
     app = create(BEHAVIOURS[chosen.tag], os.environ.get("DATABASE_URL", ""))
-    print(f"task-manager {chosen.tag} on {chosen.host}:{chosen.port}", flush=True)  # noqa: T201 - a container's log is its stdout
+    print(f"task-manager {chosen.tag} on {chosen.host}:{chosen.port}", flush=True)
     web.run_app(
         app, host=chosen.host, port=chosen.port, print=None, access_log=None, shutdown_timeout=1
     )

@@ -70,7 +70,7 @@ class TaskManager:
                 self._misbehave()
             return await handler(request)
         except StoreError as error:
-            print(f"ERROR {request.method} {request.path} 500 {error}", flush=True)  # noqa: T201 - a container's log is its stdout
+            print(f"ERROR {request.method} {request.path} 500 {error}", flush=True)
             return web.json_response({"error": str(error)}, status=500)
 
     def _misbehave(self) -> None:

@@ -1,0 +1,27 @@
+# The front door. Each target sets itself up: on a bare Debian or Ubuntu machine, as root, it only
+# needs python3 (3.11 or newer), git and make.
+PYTHON ?= python3
+BIN = .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench
+
+help:  ## show this
+	@echo 'runbookd: make TARGET'
+	@sed -n 's/^\([a-z]*\):.*  ## /  \1\t/p' Makefile
+	@echo 'demo takes SCENARIO=bad-release|unfixable, TIME_FACTOR=10 and KEEP=1; setup takes PYTHON=python3.'
+
+setup:  ## install what is missing: Debian packages (as root), .venv from the lock with hashes
+	@$(PYTHON) tests/bed/setup.py
+
+demo: setup  ## see it work: a bad release is detected, rolled back, verified and reported
+	@$(BIN)/python -m tests.bed.demo
+
+check: setup  ## lint, types, import contracts, unit and consistency tests; a minute at most
+	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/unit tests/consistency
+
+test: setup  ## everything but the linters, with real parts on loopback; a quarter of an hour at most
+	$(BIN)/python -m pytest tests/unit tests/consistency tests/contracts tests/integration tests/scenarios
+
+bench: setup  ## measure durable webhooks per second and the scrape
+	@$(BIN)/python -m tests.bench
