@@ -1,0 +1,197 @@
+"""Asks Prometheus whether the cure worked: a KPI against its target, over a recording rule."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from math import isfinite
+from typing import Self
+
+from pydantic import Field, model_validator
+from typing_extensions import override
+
+from exporter.shared.config import Duration, Section, format_duration
+from exporter.shared.errors import PermanentError, TransientError
+from responder.contract import Action, ActionSpec, MetricsQuery, Role, StepContext
+from responder.domain.plan import Blast, Plan, Probe, Settled, SettledState
+from responder.domain.values import JsonObject, Labels, Target
+from responder.domain.verification import Finding, Look, Step, assess, progress
+
+COLLECTORS: Mapping[str, str] = {
+    "latency_p95": "app_metrics",
+    "error_ratio": "app_metrics",
+    "throughput": "app_metrics",
+    "apdex": "app_metrics",
+    "availability": "http_probe",
+    "network_latency": "http_probe",
+    "restarts_per_day": "kubernetes",
+    "database_connections_ratio": "postgres",
+}
+"""Which collector's last success tells how fresh a KPI is. One that is not listed is as old as the
+stalest source of all."""
+
+REQUEST_COLLECTOR = "app_metrics"
+"""Its KPIs are made of requests, and say nothing when there were few."""
+
+DATABASE_KPIS = frozenset({"database_connections_ratio"})
+"""Their subject is the alert's `database` label and not the workload."""
+
+FRESH_WINDOWS = 1.5
+"""A value whose newest sample is older than this many windows is stale: by then most of what the
+rule's window covers was never measured."""
+
+STATES: Mapping[Step, SettledState] = {
+    Step.WAIT: SettledState.PENDING,
+    Step.HOLDS: SettledState.DONE,
+    Step.FAILS: SettledState.FAILED,
+    Step.CANNOT_TELL: SettledState.CANNOT_TELL,
+}
+
+
+class Params(Section):
+    """Which KPI must be within its target, and when it is believed."""
+
+    kpi: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """A KPI's name, as in `kpi_target{kpi}`."""
+    settle: Duration = timedelta(seconds=30)
+    """Time after the effect that does not count."""
+    window: Duration = timedelta(minutes=2)
+    """The window of the recording rule: before settle + window nothing is believed."""
+    timeout: Duration = timedelta(minutes=10)
+    """When a KPI that is still out of its target has failed, counted like `settle`."""
+    min_requests: float = Field(default=50, ge=0)
+    """Fewer requests in the window say nothing about a KPI that is made of requests."""
+
+    @model_validator(mode="after")
+    def _has_time(self) -> Self:
+        if self.timeout < self.settle + self.window:
+            raise ValueError("`timeout` is over before `settle` and `window` are")
+        return self
+
+
+class Verify(Action[Params]):
+    """Changes nothing; each call of `settled` is one look."""
+
+    @override
+    async def plan(self, target: Target, params: Params, ctx: StepContext) -> Plan:
+        subject = _subject(target, params.kpi, ctx.labels)
+        summary = f"verify that {params.kpi} of {_words(subject)} is within its target"
+        return Plan("verify", target, summary, Blast(0, 0), reversible=True)
+
+    @override
+    async def apply(self, plan: Plan, params: Params, ctx: StepContext) -> None:
+        pass
+
+    @override
+    async def probe(self, plan: Plan, params: Params, ctx: StepContext) -> Probe:
+        return Probe.APPLIED
+
+    @override
+    async def settled(self, plan: Plan, params: Params, ctx: StepContext) -> Settled:
+        look, finding, reason = None, None, ""
+        try:
+            look = await _look(
+                ctx.metrics, params.kpi, _subject(plan.target, params.kpi, ctx.labels)
+            )
+            finding = _assess(look, params, ctx.now)
+            reason = finding.reason
+        except (TransientError, PermanentError) as error:
+            reason = f"Prometheus could not be asked: {error}"
+        step = progress(
+            finding,
+            started_at=ctx.intent_at,
+            settle=params.settle,
+            window=params.window,
+            timeout=params.timeout,
+            now=ctx.now,
+        )
+        since = format_duration(timedelta(seconds=int((ctx.now - ctx.intent_at).total_seconds())))
+        waiting = f" (looked after {since})" if step is Step.WAIT else ""
+        return Settled(STATES[step], f"{params.kpi}: {reason}{waiting}", _facts(params.kpi, look))
+
+
+def _subject(target: Target, kpi: str, labels: Labels) -> Labels:
+    """Return the labels of the KPI's series. Raises PermanentError when none is known."""
+    if kpi not in DATABASE_KPIS:
+        kind = target.kind.lower()
+        return {"namespace": target.namespace, "workload": target.name, "workload_type": kind}
+    database = labels.get("database", "")
+    if not database:
+        raise PermanentError(f"{kpi} is about a database, and the alert names none")
+    return {"database": database}
+
+
+def _words(subject: Labels) -> str:
+    return subject.get("database") or f"{subject['namespace']}/{subject['workload']}"
+
+
+async def _look(metrics: MetricsQuery, kpi: str, subject: Labels) -> Look:
+    """Ask the four questions of one look, one after another: a look costs Prometheus little."""
+    level = "database" if "database" in subject else "namespace_workload"
+    series = selector(subject)
+    collector = COLLECTORS.get(kpi)
+    requests = None
+    if collector == REQUEST_COLLECTOR:
+        # Without a series there were no requests that anybody saw.
+        requests = await _one(metrics, f"namespace_workload:kpi_requests:increase{series}") or 0.0
+    value = await _one(metrics, f"{level}:kpi_{kpi}:rate{series}")
+    target, comparison = await _target(metrics, kpi)
+    of = selector({"collector": collector}) if collector else ""
+    age_of = "max" if collector else "min"
+    newest = await _one(metrics, f"{age_of}(kpi_source_last_success_timestamp_seconds{of})")
+    sampled_at = None if newest is None else datetime.fromtimestamp(newest, UTC)
+    return Look(value, target, comparison, requests, sampled_at)
+
+
+async def _one(metrics: MetricsQuery, promql: str) -> float | None:
+    """Return the value of the only series; None when there is none, or more than one."""
+    found = await metrics.instant(promql)
+    return found[0].value if len(found) == 1 else None
+
+
+async def _target(metrics: MetricsQuery, kpi: str) -> tuple[float | None, str]:
+    found = await metrics.instant(f"max by (kpi, comparison) (kpi_target{selector({'kpi': kpi})})")
+    if len(found) != 1:
+        return None, ""
+    return found[0].value, found[0].labels.get("comparison", "")
+
+
+def selector(labels: Labels) -> str:
+    """Return a PromQL selector; values come from alerts, so they are escaped as PromQL asks."""
+    pairs = (f'{name}="{_escaped(value)}"' for name, value in labels.items())
+    return "{" + ", ".join(pairs) + "}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _assess(look: Look, params: Params, now: datetime) -> Finding:
+    return assess(
+        look,
+        min_requests=params.min_requests,
+        stale_after=FRESH_WINDOWS * params.window,
+        now=now,
+    )
+
+
+def _facts(kpi: str, look: Look | None) -> JsonObject:
+    if look is None:
+        return {"kpi": kpi}
+    # NaN is not JSON, and says no more than null.
+    numbers = {"value": look.value, "target": look.target, "requests": look.requests}
+    facts = {name: _finite(number) for name, number in numbers.items()}
+    return {"kpi": kpi, "comparison": look.comparison, **facts}
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and isfinite(number) else None
+
+
+SPEC = ActionSpec(
+    name="verify",
+    help="Wait until a KPI is within its target, and say whether it came to be.",
+    params=Params,
+    action=Verify(),
+    role=Role.VERIFY,
+    # The verdict is the action's own; the engine's deadline only stands behind it.
+    timeout=lambda params: params.timeout + timedelta(minutes=1),
+)
