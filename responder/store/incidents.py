@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from responder.domain.incident import Incident, IncidentStatus
@@ -122,6 +122,11 @@ class Incidents:
         """Return the ids of the incidents that are OPEN or RESOLVED, oldest first."""
         statement = select(incidents.c.id).where(LIVE).order_by(incidents.c.id)
         return [int(one) for one in (await self._connection.execute(statement)).scalars()]
+
+    async def count_open(self) -> int:
+        """Return how many incidents are OPEN."""
+        statement = select(func.count()).where(incidents.c.status == IncidentStatus.OPEN)
+        return (await self._connection.execute(statement)).scalar_one()
 
     async def ack(self, incident_id: int, by: str, at: datetime) -> bool:
         """Acknowledge an open incident; False when it is not open or was acknowledged before."""

@@ -105,6 +105,14 @@ class Api:
             ),
             Route(
                 "GET",
+                "/api/v1/actions",
+                "viewer",
+                "Names of the actions that a runbook or a person can run.",
+                self.actions,
+                list[str],
+            ),
+            Route(
+                "GET",
                 "/api/v1/kill-switch",
                 "viewer",
                 "Say whether the kill switch is on.",
@@ -197,6 +205,10 @@ class Api:
             return answer(views.PreviewView(target=str(target), steps=steps))
         run = await self.engine.run(runbook, target, request[CALLER])
         return answer(views.RunView.of(run, []), status=202)
+
+    async def actions(self, _request: web.Request) -> web.Response:
+        """Name the actions."""
+        return answer(list(self.engine.services.actions))
 
     async def kill_switch(self, _request: web.Request) -> web.Response:
         """Say whether the kill switch is on."""

@@ -1,0 +1,5 @@
+"""Run as `python -m responder`."""
+
+from responder.cli import main
+
+main()

@@ -1,0 +1,97 @@
+"""Who calls: bearer tokens and basic users from files, compared in constant time."""
+
+import base64
+import binascii
+import hmac
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exporter.shared.errors import RunbookdError
+from responder.settings import Auth, Role
+
+RANK: dict[Role, int] = {"alertmanager": 0, "viewer": 1, "operator": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request; the name goes to the timeline."""
+
+    name: str
+    role: Role
+
+    def may(self, role: Role) -> bool:
+        """Say whether the caller may use what `role` may: webhooks are for their senders alone."""
+        if "alertmanager" in (role, self.role):
+            return role == self.role
+        return RANK[self.role] >= RANK[role]
+
+
+@dataclass(slots=True)
+class SecretFile:
+    """A file's stripped content, read again when the file changes."""
+
+    path: Path
+    _stamp: tuple[int, int] = (0, 0)
+    _content: bytes = b""
+
+    def read(self) -> bytes:
+        """Return the secret. Raises RunbookdError when it cannot be read or is empty."""
+        try:
+            stat = self.path.stat()
+            stamp = (stat.st_mtime_ns, stat.st_ino)
+            if stamp != self._stamp:
+                self._content, self._stamp = self.path.read_bytes().strip(), stamp
+        except OSError as error:
+            raise RunbookdError(f"a secret cannot be read: {error}") from error
+        if not self._content:
+            raise RunbookdError(f"the secret in {self.path} is empty")
+        return self._content
+
+
+@dataclass(slots=True)
+class Authenticator:
+    """Knows every caller. Without one it lets nobody in, unless `insecure` lets everybody."""
+
+    auth: Auth
+    insecure: bool = False
+    _secrets: dict[Path, SecretFile] = field(default_factory=dict)
+
+    def check_secrets(self) -> None:
+        """Read every secret once. Raises RunbookdError naming the first that is not to be had."""
+        for token in self.auth.tokens:
+            self._secret(token.token_file)
+        for user in self.auth.basic:
+            self._secret(user.password_file)
+
+    def caller(self, authorization: str) -> Caller | None:
+        """Return who the `Authorization` header belongs to, or None.
+
+        Every secret is compared each time, so that the time taken tells nothing.
+        """
+        if self.insecure:
+            return Caller("anonymous", "operator")
+        scheme, _, given = authorization.partition(" ")
+        found: Caller | None = None
+        if scheme.lower() == "bearer":
+            for token in self.auth.tokens:
+                if hmac.compare_digest(self._secret(token.token_file), given.strip().encode()):
+                    found = Caller(token.name, token.role)
+        elif scheme.lower() == "basic":
+            username, password = _basic(given)
+            for user in self.auth.basic:
+                right = hmac.compare_digest(self._secret(user.password_file), password)
+                if right and hmac.compare_digest(user.username.encode(), username):
+                    found = Caller(user.username, user.role)
+        return found
+
+    def _secret(self, path: Path) -> bytes:
+        return self._secrets.setdefault(path, SecretFile(path)).read()
+
+
+def _basic(given: str) -> tuple[bytes, bytes]:
+    """Decode `base64(user:password)`; what cannot be decoded belongs to nobody."""
+    try:
+        username, _, password = base64.b64decode(given, validate=True).partition(b":")
+    except (binascii.Error, ValueError):
+        return b"", b""
+    return username, password

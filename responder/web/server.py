@@ -1,0 +1,147 @@
+"""The HTTP server: routes, who may use them, and errors as JSON."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+from markdown_it import MarkdownIt
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from exporter.shared.errors import PermanentError, RunbookdError, TransientError
+from responder.engine.engine import Engine
+from responder.settings import Role
+from responder.web import openapi
+from responder.web.api import CALLER, Api, Handler
+from responder.web.auth import Authenticator
+
+log = structlog.get_logger(__name__)
+
+ALERTS = "/api/v1/alerts"
+Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width"><style>
+:root {{ color-scheme: light dark }} body {{ font: 1rem/1.5 system-ui; max-width: 48rem;
+margin: 2rem auto; padding: 0 1rem }} pre, code {{ font-family: ui-monospace, monospace }}
+pre {{ overflow-x: auto; padding: .5rem; border: 1px solid #8886 }}</style></head>
+<body>{body}</body></html>"""
+
+
+def build(engine: Engine, webhook: Handler, authenticator: Authenticator) -> web.Application:
+    """Return the application: everything that reads or changes something wants a token."""
+    api = Api(engine)
+    roles: dict[tuple[str, str], Role] = {("POST", ALERTS): "alertmanager"}
+    app = web.Application(middlewares=[_errors(), _authenticated(authenticator, roles)])
+    for route in api.routes():
+        roles[route.method, route.path] = route.role
+        app.router.add_route(route.method, route.path, route.handler)
+    document = openapi.document(api.routes(), version("runbookd"))
+    app.router.add_post(ALERTS, webhook)
+    app.router.add_get("/openapi.json", lambda _: _json(document))
+    app.router.add_get("/docs", lambda _: _json_page(api))
+    app.router.add_get("/healthz", lambda _: _text("ok"))
+    app.router.add_get("/readyz", lambda _: _ready(engine))
+    app.router.add_get("/metrics", lambda _: _metrics(engine))
+    guides = engine.services.settings.guides
+    app.router.add_get("/guides/{alert}", lambda request: _guide(guides, request))
+    return app
+
+
+def _errors() -> Callable[[web.Request, Next], Awaitable[web.StreamResponse]]:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Next) -> web.StreamResponse:
+        """Answer every error as `{"error": …}` with the status that fits its class."""
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return _error(error.status, error.text or error.reason, dict(error.headers))
+        except TransientError as error:
+            return _error(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        except PermanentError as error:
+            return _error(HTTPStatus.BAD_REQUEST, str(error))
+        except RunbookdError as error:
+            log.warning("request_failed", path=request.path, error=str(error))
+            return _error(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+
+    return middleware
+
+
+def _authenticated(
+    authenticator: Authenticator, roles: dict[tuple[str, str], Role]
+) -> Callable[[web.Request, Next], Awaitable[web.StreamResponse]]:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Next) -> web.StreamResponse:
+        """Let a request through when its token's role may; routes without a role are open."""
+        resource = request.match_info.route.resource
+        role = roles.get((request.method, resource.canonical if resource else ""))
+        if role is None:
+            return await handler(request)
+        caller = authenticator.caller(request.headers.get("Authorization", ""))
+        if caller is None:
+            headers = {"WWW-Authenticate": 'Bearer realm="runbookd"'}
+            return _error(HTTPStatus.UNAUTHORIZED, "a valid token is needed", headers)
+        if not caller.may(role):
+            return _error(HTTPStatus.FORBIDDEN, f"{caller.name} ({caller.role}) is not {role}")
+        request[CALLER] = caller.name
+        return await handler(request)
+
+    return middleware
+
+
+def _error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    kept = {name: value for name, value in (headers or {}).items() if name != "Content-Type"}
+    return web.json_response({"error": message}, status=status, headers=kept)
+
+
+async def _text(text: str) -> web.Response:
+    return web.Response(text=text)
+
+
+async def _json(document: object) -> web.Response:
+    return web.json_response(document)
+
+
+async def _ready(engine: Engine) -> web.Response:
+    """Ready to take alerts: the store answers. An API server that is away changes nothing."""
+    try:
+        await engine.services.store.ping()
+    except RunbookdError as error:
+        return web.json_response({"ready": False, "missing": [f"store: {error}"]}, status=503)
+    return web.json_response({"ready": True, "missing": []})
+
+
+async def _metrics(engine: Engine) -> web.Response:
+    metrics = engine.services.metrics
+    async with engine.services.store.reading() as tx:
+        metrics.inbox_depth.set(await tx.inbox.depth())
+        metrics.outbox_depth.set(await tx.outbox.depth())
+        metrics.incidents_open.set(await tx.incidents.count_open())
+    body = generate_latest(metrics.registry)
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _json_page(api: Api) -> web.Response:
+    rows = "".join(
+        f"<tr><td>{route.method}</td><td><code>{route.path}</code></td><td>{route.role}</td>"
+        f"<td>{route.summary}</td></tr>"
+        for route in api.routes()
+    )
+    body = (
+        "<h1>API</h1><p>Every address wants <code>Authorization: Bearer TOKEN</code>. Models: "
+        '<a href="/openapi.json">openapi.json</a>.</p><table><tr><th>method</th><th>address</th>'
+        f"<th>role</th><th>what it does</th></tr>{rows}</table>"
+    )
+    return web.Response(text=PAGE.format(title="API", body=body), content_type="text/html")
+
+
+async def _guide(folder: Path | None, request: web.Request) -> web.Response:
+    """Show the guide page of an alert."""
+    name = request.match_info["alert"].removesuffix(".md")
+    path = folder / f"{name}.md" if folder and name.isalnum() else None
+    if path is None or not path.is_file():
+        raise web.HTTPNotFound(text=f"there is no guide for {name}")
+    html = MarkdownIt().enable("table").render(path.read_text(encoding="utf-8"))
+    return web.Response(text=PAGE.format(title=name, body=html), content_type="text/html")

@@ -1,0 +1,210 @@
+"""The whole bed: every real part, both programs, the shipped rules and policies, wired together."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from tests.bed import manifests
+from tests.bed.alertmanager import Alertmanager
+from tests.bed.cluster.interface import Cluster
+from tests.bed.cluster.simulated import SimulatedCluster
+from tests.bed.postgres import Postgres
+from tests.bed.process import Process, free_port, wait_until
+from tests.bed.prometheus import Prometheus, Scrape
+from tests.bed.settings import Places, write_configuration
+from tests.bed.sinks import HttpSink, SmtpSink
+
+START_SECONDS = 60.0
+
+
+@dataclass
+class Program:
+    """One of the two programs, which a test may kill and start again."""
+
+    name: str
+    argv: list[str]
+    url: str
+    root: Path
+    process: Process | None = None
+
+    async def start(self) -> None:
+        """Start it and wait until it is ready."""
+        self.process = await Process.start(
+            self.argv, log=self.root / f"{self.name}.log", name=self.name
+        )
+        await wait_until(self._ready, START_SECONDS, f"{self.name} is ready at {self.url}")
+
+    async def stop(self) -> None:
+        """Stop it as a rolling update does; nothing happens when it is not running."""
+        if self.process is not None:
+            await self.process.stop()
+            self.process = None
+
+    def kill(self) -> None:
+        """Kill it without a word, as the kernel does when memory runs out."""
+        if self.process is not None:
+            self.process.kill()
+            self.process = None
+
+    async def _ready(self) -> bool:
+        if self.process is None or self.process.exit_code is not None:
+            raise RuntimeError(f"{self.name} ended:\n{self.process and self.process.tail()}")
+        try:
+            async with aiohttp.ClientSession() as session, session.get(f"{self.url}/readyz") as got:
+                return got.ok
+        except aiohttp.ClientError:
+            return False
+
+
+@dataclass
+class Bed:
+    """Everything that runs, with its addresses."""
+
+    root: Path
+    factor: float
+    places: Places
+    postgres: Postgres
+    cluster: Cluster
+    pager: HttpSink
+    mail: SmtpSink
+    prometheus: Prometheus
+    alertmanager: Alertmanager
+    exporter: Program
+    responder: Program
+
+    async def deploy(self, tag: str) -> None:
+        """Release `task-manager:<tag>` as `kubectl set image` would."""
+        await self.cluster.image(f"{manifests.NAME}:{tag}")
+        await self.cluster.apply(manifests.release(tag))
+
+    async def deployment(self) -> dict[str, object]:
+        """Return the Deployment as the API server gives it."""
+        found = await self.cluster.get("Deployment", manifests.NAMESPACE, manifests.NAME)
+        if found is None:
+            raise LookupError("the bed has no Deployment task-manager")
+        return found
+
+    async def rolled_out(self) -> bool:
+        """Say whether every pod runs the newest template and is available."""
+        found = await self.deployment()
+        status, spec, meta = found.get("status"), found["spec"], found["metadata"]
+        if not isinstance(status, dict) or not isinstance(spec, dict) or not isinstance(meta, dict):
+            return False
+        wanted = spec.get("replicas", 1)
+        counts = [status.get(f"{name}eplicas") for name in ("r", "updatedR", "availableR")]
+        return status.get("observedGeneration") == meta["generation"] and counts == [wanted] * 3
+
+    async def image(self) -> str:
+        """Return the image that the Deployment wants."""
+        found = await self.deployment()
+        spec = found["spec"]
+        if not isinstance(spec, dict):
+            raise TypeError("a Deployment has a spec")
+        return str(spec["template"]["spec"]["containers"][0]["image"])
+
+
+@asynccontextmanager
+async def start(
+    root: Path,
+    *,
+    factor: float = 10.0,
+    replicas: int = 3,
+    policies: Path | None = None,
+    responder_argv: list[str] | None = None,
+) -> AsyncIterator[Bed]:
+    """Start every part with durations divided by `factor`, and deploy `task-manager:v3`.
+
+    `policies` replaces the shipped ones. Everything stops when the context ends, and when the
+    owner is killed.
+    """
+    async with AsyncExitStack() as stack:
+        postgres = await stack.enter_async_context(Postgres.start(root))
+        dsn = await postgres.create_database("taskmanager")
+        cluster = await stack.enter_async_context(SimulatedCluster.start(root / "cluster"))
+        pager = await stack.enter_async_context(HttpSink.start())
+        mail = await stack.enter_async_context(SmtpSink.start())
+        await cluster.image(f"{manifests.NAME}:v3")
+        await cluster.apply(manifests.service())
+        await cluster.apply(
+            manifests.deployment("v3", replicas=replicas, env={"DATABASE_URL": dsn})
+        )
+        places = Places(
+            root=root,
+            kubeconfig=cluster.kubeconfig,
+            exporter_port=free_port(),
+            responder_port=free_port(),
+            probe_url=await _service_url(cluster),
+            postgres_dsn=postgres.dsn("postgres"),
+            pager_url=pager.url,
+            mail_port=mail.port,
+        )
+        files = write_configuration(places, factor=factor, policies=policies)
+        alertmanager = await stack.enter_async_context(Alertmanager.start(root, files.alertmanager))
+        prometheus = await stack.enter_async_context(
+            Prometheus.start(
+                root,
+                scrapes=[
+                    Scrape(
+                        "kpi-exporter",
+                        f"127.0.0.1:{places.exporter_port}",
+                        # What service discovery attaches for the exporter's own pod: a rule that
+                        # kept these would aim alerts at the exporter.
+                        labels={"namespace": "monitoring", "pod": "kpi-exporter-0"},
+                    ),
+                    Scrape("alert-responder", f"127.0.0.1:{places.responder_port}"),
+                ],
+                rules=files.rules,
+                alertmanagers=[alertmanager.url],
+                scrape_interval=files.scrape_interval,
+                evaluation_interval=files.scrape_interval,
+            )
+        )
+        places.set_prometheus(prometheus.url)
+        files = write_configuration(places, factor=factor, policies=policies)
+        exporter = Program(
+            "kpi-exporter",
+            [sys.executable, "-m", "exporter", "serve", "--config", str(files.exporter)],
+            f"http://127.0.0.1:{places.exporter_port}",
+            root,
+        )
+        responder = Program(
+            "alert-responder",
+            [
+                *(responder_argv or [sys.executable, "-m", "responder"]),
+                "serve",
+                "--config",
+                str(files.responder),
+            ],
+            f"http://127.0.0.1:{places.responder_port}",
+            root,
+        )
+        for program in (exporter, responder):
+            stack.push_async_callback(program.stop)
+            await program.start()
+        bed = Bed(
+            root,
+            factor,
+            places,
+            postgres,
+            cluster,
+            pager,
+            mail,
+            prometheus,
+            alertmanager,
+            exporter,
+            responder,
+        )
+        await wait_until(bed.rolled_out, START_SECONDS, "task-manager v3 is rolled out")
+        yield bed
+
+
+async def _service_url(cluster: Cluster) -> str:
+    found = await cluster.get("Service", manifests.NAMESPACE, manifests.NAME)
+    spec = (found or {}).get("spec")
+    if not isinstance(spec, dict):
+        raise LookupError("the bed has no Service task-manager")
+    return f"http://{spec['clusterIP']}:{manifests.PORT}"

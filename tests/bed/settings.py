@@ -1,0 +1,139 @@
+"""The shipped configuration, with the bed's addresses, every duration divided by one factor."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from tests.bed.timefactor import scale_duration, scale_yaml
+
+HOME = Path(__file__).resolve().parents[2]
+SCRAPE_INTERVAL = "15s"
+"""Prometheus' scrape and evaluation interval, before it is divided."""
+
+Document = dict[str, object]
+
+
+@dataclass
+class Places:
+    """Where everything is."""
+
+    root: Path
+    kubeconfig: Path
+    exporter_port: int
+    responder_port: int
+    probe_url: str
+    postgres_dsn: str
+    pager_url: str
+    mail_port: int
+    prometheus_url: str = "http://127.0.0.1:1"
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    def set_prometheus(self, url: str) -> None:
+        """Say where Prometheus came to listen."""
+        self.prometheus_url = url
+
+    def token(self, name: str) -> str:
+        """Return the secret of a token, made when first asked for."""
+        return self.tokens.setdefault(name, secrets.token_hex(16))
+
+    def token_file(self, name: str) -> Path:
+        """Return the file that holds a token."""
+        path = self.root / f"{name}-token"
+        path.write_text(self.token(name))
+        return path
+
+
+@dataclass(frozen=True)
+class Files:
+    """The configuration as the programs read it."""
+
+    exporter: Path
+    responder: Path
+    alertmanager: Path
+    rules: list[Path]
+    policies: Path
+    scrape_interval: str
+
+
+def write_configuration(places: Places, *, factor: float, policies: Path | None = None) -> Files:
+    """Write every file; safe to repeat when an address has become known."""
+    config = places.root / "config"
+    for folder in ("rules", "policies"):
+        (config / folder).mkdir(parents=True, exist_ok=True)
+    rules = []
+    for source in sorted((HOME / "rules").glob("recording/*.yaml")) + sorted(
+        (HOME / "rules").glob("alerts/*.yaml")
+    ):
+        target = config / "rules" / f"{source.parent.name}-{source.name}"
+        target.write_text(scale_yaml(source.read_text(), factor))
+        rules.append(target)
+    for source in sorted((policies or HOME / "rules" / "policies").glob("*.yaml")):
+        scaled = scale_yaml(source.read_text(), factor)
+        (config / "policies" / source.name).write_text(scaled)
+
+    def write(name: str, source: Path, fill: Callable[[Document], None]) -> Path:
+        document = yaml.safe_load(scale_yaml(source.read_text(), factor))
+        fill(document)
+        (config / name).write_text(yaml.safe_dump(document, sort_keys=False))
+        return config / name
+
+    return Files(
+        exporter=write("exporter.yaml", HOME / "exporter/example.yaml", _exporter(places)),
+        responder=write("responder.yaml", HOME / "responder/example.yaml", _responder(places)),
+        alertmanager=write(
+            "alertmanager.yaml", HOME / "rules/alertmanager.yaml", _alertmanager(places)
+        ),
+        rules=rules,
+        policies=config / "policies",
+        scrape_interval=scale_duration(SCRAPE_INTERVAL, factor),
+    )
+
+
+def _exporter(places: Places) -> Callable[[Document], None]:
+    def fill(document: Document) -> None:
+        document["listen"] = {"address": "127.0.0.1", "port": places.exporter_port}
+        document["kubeconfig"] = str(places.kubeconfig)
+        collectors = document["collectors"]
+        assert isinstance(collectors, dict)
+        collectors["http_probe"]["targets"][0]["url"] = f"{places.probe_url}/health"
+        collectors["postgres"]["databases"] = [{"name": "taskmanager", "dsn": places.postgres_dsn}]
+
+    return fill
+
+
+def _responder(places: Places) -> Callable[[Document], None]:
+    def fill(document: Document) -> None:
+        document["listen"] = {"address": "127.0.0.1", "port": places.responder_port}
+        document["kubeconfig"] = str(places.kubeconfig)
+        document["data_dir"] = str(places.root / "responder")
+        document["prometheus"] = places.prometheus_url
+        document["policies"] = str(places.root / "config" / "policies")
+        document["guides"] = str(HOME / "rules" / "guides")
+        document["public_url"] = f"http://127.0.0.1:{places.responder_port}"
+        auth, receivers = document["auth"], document["receivers"]
+        assert isinstance(auth, dict)
+        assert isinstance(receivers, dict)
+        for token in auth["tokens"]:
+            token["token_file"] = str(places.token_file(token["name"]))
+        for name, receiver in receivers.items():
+            if "webhook" in receiver:
+                receiver["webhook"]["url"] = f"{places.pager_url}/{name}"
+            else:
+                receiver["email"] |= {"host": "127.0.0.1", "port": places.mail_port}
+
+    return fill
+
+
+def _alertmanager(places: Places) -> Callable[[Document], None]:
+    def fill(document: Document) -> None:
+        receivers = document["receivers"]
+        assert isinstance(receivers, list)
+        hook = receivers[0]["webhook_configs"][0]
+        hook["url"] = f"http://127.0.0.1:{places.responder_port}/api/v1/alerts"
+        credentials = {"type": "Bearer", "credentials_file": str(places.token_file("alertmanager"))}
+        hook["http_config"]["authorization"] = credentials
+
+    return fill
