@@ -24,7 +24,7 @@ class ResponderMetrics:
             )
 
         self.alerts_received = counter(
-            "alerts_received_total", "Alerts in deliveries that were stored."
+            "alerts_received_total", "Alerts of stored deliveries, counted when they are worked on."
         )
         self.deliveries = counter(
             "deliveries_total",
@@ -38,6 +38,7 @@ class ResponderMetrics:
         self.last_intake = gauge(
             "last_intake_timestamp_seconds", "When a delivery was last stored; 0 before the first."
         )
+        self.intake_waiting = gauge("intake_waiting", "Deliveries that wait for their commit.")
         self.inbox_depth = gauge("inbox_depth", "Deliveries that wait to become alerts.")
         self.outbox_depth = gauge("outbox_depth", "Messages to people that wait to be sent.")
         self.incidents_open = gauge("incidents_open", "Incidents that are not over.")
