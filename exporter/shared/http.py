@@ -1,0 +1,63 @@
+"""The HTTP server's frame: binding, draining, health."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from aiohttp import web
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running HTTP server."""
+
+    host: str
+    port: int
+    """The port that was bound, also where 0 was asked for."""
+    runner: web.AppRunner
+
+    @property
+    def url(self) -> str:
+        """Return the base address, without a slash at the end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @classmethod
+    async def start(
+        cls, app: web.Application, host: str, port: int, *, drain: timedelta = timedelta(seconds=5)
+    ) -> "Server":
+        """Serve `app`. `drain` bounds how long open requests may take at `close`.
+
+        Raises OSError when the address cannot be bound.
+        """
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=drain.total_seconds())
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        bound_host, bound_port, *_ = runner.addresses[0]
+        return cls(str(bound_host), int(bound_port), runner)
+
+    async def close(self) -> None:
+        """Stop listening, let open requests finish, close the rest; safe twice."""
+        await self.runner.cleanup()
+
+
+def health_routes(missing: Callable[[], Mapping[str, str]]) -> list[web.RouteDef]:
+    """Return /healthz (200 while the loop runs) and /readyz.
+
+    `missing` returns what is not ready, with why; /readyz answers 503 and lists it as JSON, or 200.
+    """
+
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def readyz(_request: web.Request) -> web.Response:
+        waiting = dict(missing())
+        return web.json_response(
+            {"ready": not waiting, "missing": waiting}, status=503 if waiting else 200
+        )
+
+    return [web.get("/healthz", healthz), web.get("/readyz", readyz)]

@@ -1,0 +1,72 @@
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+from typing_extensions import override
+
+from exporter.shared.log import get_log, set_up_log
+
+
+class Terminal(io.StringIO):
+    @override
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+def test_off_a_terminal_each_line_is_json_with_time_level_and_name() -> None:
+    stream = io.StringIO()
+    set_up_log(stream=stream)
+    get_log("exporter.schedule").info("source failed", source="main", seconds=1.5)
+    line = json.loads(stream.getvalue())
+    assert line["event"] == "source failed"
+    assert (line["level"], line["logger"], line["seconds"]) == ("info", "exporter.schedule", 1.5)
+    assert line["timestamp"].endswith("Z")
+
+
+def test_on_a_terminal_lines_are_for_people() -> None:
+    stream = Terminal()
+    set_up_log(stream=stream)
+    get_log("x").info("hello")
+    assert "hello" in stream.getvalue()
+    assert not stream.getvalue().startswith("{")
+
+
+def test_no_secret_reaches_the_log_wherever_it_hides() -> None:
+    stream = io.StringIO()
+    set_up_log(stream=stream)
+    get_log("x").warning(
+        "cannot connect to postgresql://web:hunter2@db/x",
+        api_token="hunter2",  # noqa: S106 - the secret that must not appear
+        headers={"Authorization": "Bearer hunter2", "Accept": "text"},
+        urls=["http://u:hunter2@host"],
+    )
+    assert "hunter2" not in stream.getvalue()
+    assert "db/x" in stream.getvalue()
+    assert "text" in stream.getvalue()
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
+def test_a_secret_in_an_error_is_blanked_too(stream: io.StringIO) -> None:
+    set_up_log(stream=stream)
+    error = ValueError("postgresql://web:hunter2@db")
+    get_log("x").error("failed", exc_info=error)
+    assert "ValueError" in stream.getvalue()
+    assert "hunter2" not in stream.getvalue()
+
+
+def test_what_libraries_log_comes_out_the_same_way() -> None:
+    stream = io.StringIO()
+    set_up_log("warning", stream)
+    logging.getLogger("aiohttp.server").warning("odd %s", "request")
+    logging.getLogger("aiohttp.server").info("not shown")
+    assert json.loads(stream.getvalue())["event"] == "odd request"
