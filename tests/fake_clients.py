@@ -1,0 +1,195 @@
+"""The world of a collector's unit test: time and answers are handed in, nothing is opened."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from exporter.contract import (
+    Application,
+    Collected,
+    Follower,
+    HttpAnswer,
+    PodView,
+    Response,
+    WatchedPod,
+    WatchedReplicaSet,
+)
+from exporter.shared.errors import PermanentError, RunbookdError
+
+START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+
+
+class FakeClock:
+    """Time that stands still until `advance`."""
+
+    def __init__(self) -> None:
+        self._elapsed = 0.0
+        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self._elapsed)
+
+    def monotonic(self) -> float:
+        return self._elapsed
+
+    async def sleep(self, duration: timedelta) -> None:
+        if duration <= timedelta(0):
+            await asyncio.sleep(0)
+            return
+        waiting = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self._elapsed + duration.total_seconds(), waiting))
+        await waiting
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass and wake whoever is due."""
+        self._elapsed += seconds
+        due = [waiting for at, waiting in self._sleepers if at <= self._elapsed]
+        self._sleepers = [each for each in self._sleepers if each[0] > self._elapsed]
+        for waiting in due:
+            if not waiting.done():
+                waiting.set_result(None)
+
+
+Reply = HttpAnswer | RunbookdError
+
+
+def page(body: str, *, status: int = 200, kind: str = "text/plain; version=0.0.4") -> HttpAnswer:
+    return HttpAnswer(status, body.encode(), {"Content-Type": kind}, None, 0.01)
+
+
+class FakeHttp:
+    """Answers by URL; a URL that nothing was said about is an error of the test."""
+
+    def __init__(self) -> None:
+        self.replies: dict[str, Reply | Callable[[], Reply]] = {}
+        self.asked: list[str] = []
+
+    async def get(
+        self,
+        url: str,
+        *,
+        deadline: timedelta,
+        max_bytes: int,
+        headers: Mapping[str, str] | None = None,
+        fresh: bool = False,
+    ) -> HttpAnswer:
+        del deadline, headers, fresh
+        self.asked.append(url)
+        await asyncio.sleep(0)
+        reply = self.replies[url]
+        answer = reply() if callable(reply) else reply
+        if isinstance(answer, RunbookdError):
+            raise answer
+        if len(answer.body) > max_bytes:
+            raise PermanentError("too long")
+        return answer
+
+
+@dataclass
+class FakePod:
+    name: str
+    ip: str
+    ready: bool = True
+    workload: str = "task-manager"
+    workload_type: str = "deployment"
+    namespace: str = "default"
+    labels: Mapping[str, str] = field(default_factory=lambda: {"app": "task-manager"})
+
+    @property
+    def uid(self) -> str:
+        return f"uid-{self.name}"
+
+    @uid.setter
+    def uid(self, _: str) -> None:
+        raise AssertionError("a pod keeps its uid")
+
+
+class FakePods:
+    def __init__(self) -> None:
+        self.pods: list[FakePod] = []
+        self.synced = True
+
+    def matching(self, namespace: str, selector: Mapping[str, str]) -> Sequence[PodView]:
+        return [
+            pod
+            for pod in self.pods
+            if pod.namespace == namespace and selector.items() <= pod.labels.items()
+        ]
+
+    async def follow(self, follower: Follower[WatchedPod]) -> None:
+        raise NotImplementedError
+
+    async def follow_replica_sets(self, follower: Follower[WatchedReplicaSet]) -> None:
+        raise NotImplementedError
+
+
+class NoKube:
+    async def list(self, path: str, query: Mapping[str, str]) -> bytes:
+        raise NotImplementedError
+
+    async def watch(self, path: str, query: Mapping[str, str]) -> Response:
+        raise NotImplementedError
+
+
+class FakeDatabase:
+    """Answers every query with `reply`."""
+
+    def __init__(self) -> None:
+        self.reply: Sequence[Mapping[str, object]] | RunbookdError = ()
+        self.closed = 0
+
+    async def fetch(self, query: str, *args: object) -> Sequence[Mapping[str, object]]:
+        del query, args
+        if isinstance(self.reply, RunbookdError):
+            raise self.reply
+        return self.reply
+
+    async def fetch_value(self, query: str, *args: object) -> object:
+        return next(iter((await self.fetch(query, *args))[0].values()))
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+class FakeClients:
+    """contract.Clients, all in memory."""
+
+    def __init__(self, applications: Sequence[Application] = ()) -> None:
+        self.applications = applications
+        self.clock = FakeClock()
+        self.http = FakeHttp()
+        self.kube = NoKube()
+        self.pods = FakePods()
+        self.databases: dict[str, FakeDatabase] = {}
+
+    def database(self, dsn: str, *, statement_timeout: timedelta) -> FakeDatabase:
+        del statement_timeout
+        return self.databases.setdefault(dsn, FakeDatabase())
+
+
+TASK_MANAGER = Application(
+    name="task-manager",
+    namespace="default",
+    selector={"app": "task-manager"},
+    port=8000,
+    path="/metrics",
+    histogram="http_request_duration_seconds",
+    status_label="status",
+    route_label="route",
+    errors="5..",
+    ignore_routes=("/health",),
+    apdex=timedelta(milliseconds=200),
+)
+
+
+def lines(collected: Collected) -> list[str]:
+    """Write samples and readings as text, in the order they came."""
+    found = []
+    for metric, labels, value, suffix, le in collected.samples:
+        pairs = [f'{k}="{v}"' for k, v in zip(metric.labels, labels, strict=True)]
+        pairs += [f'le="{le}"'] if le else []
+        found.append(f"{metric.name}{suffix}{{{','.join(pairs)}}} {value:g}")
+    for kpi, subject, value in collected.readings:
+        found.append(f"{kpi}{{{','.join(v for _, v in subject)}}} = {value:.4g}")
+    return found
