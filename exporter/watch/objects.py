@@ -16,18 +16,18 @@ INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 REVISION = "deployment.kubernetes.io/revision"
 
 
-class View(msgspec.Struct, gc=False, rename="camel"):
+class View(msgspec.Struct, gc=False, frozen=True, rename="camel"):
     """A part of an object, in the API's own spelling on the wire."""
 
 
-class OwnerReference(View):
+class OwnerReference(View, frozen=True):
     kind: str = ""
     name: str = ""
     uid: str = ""
     controller: bool | None = None
 
 
-class Meta(View):
+class Meta(View, frozen=True):
     name: str = ""
     namespace: str = ""
     uid: str = ""
@@ -67,32 +67,32 @@ class Watched(Protocol):
 T = TypeVar("T")
 
 
-class ListMeta(View):
+class ListMeta(View, frozen=True):
     resource_version: str = ""
     continue_: str | None = msgspec.field(default=None, name="continue")
 
 
-class Page(View, Generic[T]):
+class Page(View, Generic[T], frozen=True):
     """One page of a list."""
 
     metadata: ListMeta = ListMeta()
     items: list[T] | None = None
 
 
-class Event(View):
+class Event(View, frozen=True):
     """One line of a watch; the object is decoded when the type says what it is."""
 
     type: str
     object: msgspec.Raw
 
 
-class Marker(View):
+class Marker(View, frozen=True):
     """The object of a BOOKMARK."""
 
     metadata: Meta = NO_META
 
 
-class Status(View):
+class Status(View, frozen=True):
     """The object of an ERROR."""
 
     code: int = 0
@@ -100,7 +100,7 @@ class Status(View):
     message: str | None = None
 
 
-class Condition(View):
+class Condition(View, frozen=True):
     type: str = ""
     status: str = ""
 
@@ -110,51 +110,51 @@ def holds(conditions: list[Condition] | None, kind: str) -> bool:
     return any(one.type == kind and one.status == "True" for one in conditions or ())
 
 
-class NodeSpec(View):
+class NodeSpec(View, frozen=True):
     unschedulable: bool | None = None
 
 
-class NodeInfo(View):
+class NodeInfo(View, frozen=True):
     kubelet_version: str = ""
 
 
-class NodeStatus(View):
+class NodeStatus(View, frozen=True):
     conditions: list[Condition] | None = None
     node_info: NodeInfo = NodeInfo()
 
 
-class Node(View):
+class Node(View, frozen=True):
     metadata: Meta = NO_META
     spec: NodeSpec = NodeSpec()
     status: NodeStatus = NodeStatus()
 
 
-class Waiting(View):
+class Waiting(View, frozen=True):
     reason: str | None = None
 
 
-class Terminated(View):
+class Terminated(View, frozen=True):
     reason: str | None = None
     finished_at: datetime | None = None
 
 
-class ContainerState(View):
+class ContainerState(View, frozen=True):
     waiting: Waiting | None = None
     terminated: Terminated | None = None
 
 
-class ContainerStatus(View):
+class ContainerStatus(View, frozen=True):
     name: str = ""
     restart_count: int = 0
     state: ContainerState | None = None
     last_state: ContainerState | None = None
 
 
-class PodSpec(View):
+class PodSpec(View, frozen=True):
     node_name: str | None = None
 
 
-class PodStatus(View):
+class PodStatus(View, frozen=True):
     phase: str | None = None
     pod_ip: str | None = msgspec.field(default=None, name="podIP")
     conditions: list[Condition] | None = None
@@ -162,49 +162,49 @@ class PodStatus(View):
     init_container_statuses: list[ContainerStatus] | None = None
 
 
-class Pod(View):
+class Pod(View, frozen=True):
     metadata: Meta = NO_META
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
 
 
-class ReplicaSet(View):
+class ReplicaSet(View, frozen=True):
     metadata: Meta = NO_META
 
 
-class DeploymentSpec(View):
+class DeploymentSpec(View, frozen=True):
     replicas: int | None = None
     paused: bool | None = None
 
 
-class DeploymentStatus(View):
+class DeploymentStatus(View, frozen=True):
     observed_generation: int = 0
     replicas: int = 0
     updated_replicas: int = 0
     available_replicas: int = 0
 
 
-class Deployment(View):
+class Deployment(View, frozen=True):
     metadata: Meta = NO_META
     spec: DeploymentSpec = DeploymentSpec()
     status: DeploymentStatus = DeploymentStatus()
 
 
-class RollingUpdate(View):
+class RollingUpdate(View, frozen=True):
     partition: int | None = None
 
 
-class UpdateStrategy(View):
+class UpdateStrategy(View, frozen=True):
     type: str = "RollingUpdate"
     rolling_update: RollingUpdate | None = None
 
 
-class StatefulSetSpec(View):
+class StatefulSetSpec(View, frozen=True):
     replicas: int | None = None
     update_strategy: UpdateStrategy = UpdateStrategy()
 
 
-class StatefulSetStatus(View):
+class StatefulSetStatus(View, frozen=True):
     observed_generation: int = 0
     replicas: int = 0
     updated_replicas: int = 0
@@ -213,24 +213,24 @@ class StatefulSetStatus(View):
     update_revision: str = ""
 
 
-class StatefulSet(View):
+class StatefulSet(View, frozen=True):
     metadata: Meta = NO_META
     spec: StatefulSetSpec = StatefulSetSpec()
     status: StatefulSetStatus = StatefulSetStatus()
 
 
-class DaemonSetSpec(View):
+class DaemonSetSpec(View, frozen=True):
     update_strategy: UpdateStrategy = UpdateStrategy()
 
 
-class DaemonSetStatus(View):
+class DaemonSetStatus(View, frozen=True):
     observed_generation: int = 0
     desired_number_scheduled: int = 0
     updated_number_scheduled: int = 0
     number_available: int = 0
 
 
-class DaemonSet(View):
+class DaemonSet(View, frozen=True):
     metadata: Meta = NO_META
     spec: DaemonSetSpec = DaemonSetSpec()
     status: DaemonSetStatus = DaemonSetStatus()
