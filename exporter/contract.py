@@ -326,11 +326,30 @@ class Application:
 class Clients(Protocol):
     """Opens connections to the world when an enabled collector first asks for one."""
 
-    clock: Clock
-    http: Http
-    kube: KubeApi
-    pods: Pods
-    applications: Sequence[Application]
+    @property
+    def clock(self) -> Clock:
+        """The process's time."""
+        ...
+
+    @property
+    def http(self) -> Http:
+        """Bounded GETs."""
+        ...
+
+    @property
+    def kube(self) -> KubeApi:
+        """Raw reads of the API server."""
+        ...
+
+    @property
+    def pods(self) -> Pods:
+        """The one pod stream."""
+        ...
+
+    @property
+    def applications(self) -> Sequence[Application]:
+        """The application mapping of the settings."""
+        ...
 
     def database(self, dsn: str, *, statement_timeout: timedelta) -> Database:
         """Return the one connection to `dsn` of this process."""

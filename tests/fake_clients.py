@@ -96,13 +96,10 @@ class FakePod:
     namespace: str = "default"
     labels: Mapping[str, str] = field(default_factory=lambda: {"app": "task-manager"})
 
-    @property
-    def uid(self) -> str:
-        return f"uid-{self.name}"
+    uid: str = ""
 
-    @uid.setter
-    def uid(self, _: str) -> None:
-        raise AssertionError("a pod keeps its uid")
+    def __post_init__(self) -> None:
+        self.uid = f"uid-{self.name}"
 
 
 class FakePods:
