@@ -138,7 +138,7 @@ class ActionSpec(Generic[ParamsT]):
     during_rollout: bool = False
     """True when the action is itself the cure for a rollout in progress (rollback)."""
     permissions: tuple[str, ...] = ()
-    """`<group>/<resource>:<verb>,<verb>`, e.g. `apps/deployments:get,patch`."""
+    """`<group>/<resource>:<verb>,<verb>`: `apps/deployments:get,patch`, `core/pods/log:get`."""
     poll: timedelta = timedelta(seconds=2)
     """How long between two looks at `settled`."""
     timeout: Callable[[ParamsT], timedelta] = lambda _: timedelta(minutes=10)

@@ -14,6 +14,7 @@ from responder.contract import Action, ActionSpec, MetricsQuery, Role, StepConte
 from responder.domain.plan import Blast, Plan, Probe, Settled, SettledState
 from responder.domain.values import JsonObject, Labels, Target
 from responder.domain.verification import Finding, Look, Step, assess, progress
+from responder.promql import selector
 
 COLLECTORS: Mapping[str, str] = {
     "latency_p95": "app_metrics",
@@ -152,16 +153,6 @@ async def _target(metrics: MetricsQuery, kpi: str) -> tuple[float | None, str]:
     if len(found) != 1:
         return None, ""
     return found[0].value, found[0].labels.get("comparison", "")
-
-
-def selector(labels: Labels) -> str:
-    """Return a PromQL selector; values come from alerts, so they are escaped as PromQL asks."""
-    pairs = (f'{name}="{_escaped(value)}"' for name, value in labels.items())
-    return "{" + ", ".join(pairs) + "}"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _assess(look: Look, params: Params, now: datetime) -> Finding:

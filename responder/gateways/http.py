@@ -38,8 +38,8 @@ class HttpGateway:
                 url, data=body, headers=headers, timeout=timeout, allow_redirects=False
             ) as answer:
                 return answer.status, answer.headers, await _start_of(answer)
-        except aiohttp.InvalidURL:
-            raise PermanentError("the receiver's address is not a URL") from None
+        except ValueError:
+            raise PermanentError(f"{host}: the address or a header is malformed") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise TransientError(f"{host} did not answer: {type(error).__name__}") from None
 
