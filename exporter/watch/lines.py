@@ -29,7 +29,7 @@ class LineSplitter:
             if self._size > self._cap:
                 self.skipped += 1
             elif self._size:
-                yield piece if len(self._pieces) == 1 else b"".join(self._pieces)
+                yield b"".join(self._pieces)
             self._pieces.clear()
             self._size = 0
         self._hold(rest)
