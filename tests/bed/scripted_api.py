@@ -30,6 +30,7 @@ class Asked:
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    body: bytes
 
 
 def event(kind: str, obj: object) -> bytes:
@@ -98,7 +99,8 @@ class ScriptedApi:
         return path
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append(Asked(request.path, dict(request.query), dict(request.headers)))
+        body = await request.read()
+        self.asked.append(Asked(request.path, dict(request.query), dict(request.headers), body))
         answer = self.script.popleft() if self.script else Answer(then="hold")
         response = web.StreamResponse(status=answer.status, headers=answer.headers)
         await response.prepare(request)
