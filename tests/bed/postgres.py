@@ -15,6 +15,7 @@ import asyncpg
 from tests.bed.process import BedError, Process, free_port, program
 
 HOST = "127.0.0.1"
+PREFIX = "bed-postgres-"
 SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -112,10 +113,19 @@ def _user() -> str | None:
 def _folders(root: Path, user: str | None) -> tuple[Path, Path]:
     """Return the home and the log; the home is not below root, where another user can't enter."""
     root.mkdir(parents=True, exist_ok=True)
-    home = Path(tempfile.mkdtemp(prefix="bed-postgres-"))
+    _sweep()
+    home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     if user is not None:
         shutil.chown(home, user)
     return home, root / "postgres.log"
+
+
+def _sweep() -> None:
+    """Remove the homes whose owners were killed before they could."""
+    for home in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        owner = home.name.removeprefix(PREFIX).partition("-")[0]
+        if not Path("/proc", owner).exists():
+            shutil.rmtree(home, ignore_errors=True)
 
 
 def _binary(name: str) -> str:

@@ -17,6 +17,7 @@ from tests.bed.postgres import Postgres
 from tests.bed.process import BedError, Process, free_port, program, wait_until
 from tests.bed.prometheus import Prometheus, Scrape, promtool
 from tests.bed.sinks import Answer, HttpSink, SmtpSink
+from tests.bed.task_manager.store import FAILURES
 
 OWNER = """
 import asyncio, os, signal, sys
@@ -131,7 +132,7 @@ async def test_postgres_refuses_and_allows_as_it_is_told(tmp_path: Path) -> None
         dsn = await postgres.create_database("taskmanager")
         guest = await asyncpg.connect(dsn)
         await postgres.refuse_connections("taskmanager")
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        with pytest.raises(FAILURES):
             await guest.fetch("SELECT 1")
         guest.terminate()
         with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError):
