@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import aiosmtplib
+import structlog
 from pydantic import ConfigDict, Field
 from typing_extensions import override
 
@@ -17,6 +18,8 @@ from exporter.shared.clock import SystemClock
 from exporter.shared.config import Duration, Section
 from exporter.shared.errors import PermanentError, TransientError
 from responder.contract import HttpPort, Notification, Notifier, NotifierSpec
+
+log = structlog.get_logger(__name__)
 
 Address = Annotated[str, Field(pattern=r"^[^@\s<>,]+@[^@\s<>,]+$")]
 
@@ -49,7 +52,7 @@ class Email(Notifier[Settings]):
         password = await _password(settings.password_file)
         try:
             async with asyncio.timeout(3 * settings.timeout.total_seconds()):
-                await aiosmtplib.send(
+                refused, _ = await aiosmtplib.send(
                     compose(settings, message),
                     hostname=settings.host,
                     port=settings.port,
@@ -58,6 +61,13 @@ class Email(Notifier[Settings]):
                     username=settings.username,
                     password=password,
                     timeout=settings.timeout.total_seconds(),
+                )
+            for (
+                address,
+                answer,
+            ) in refused.items():  # the others have it: sending again would repeat
+                log.warning(
+                    "a recipient was refused", to=address, code=answer.code, key=message.key
                 )
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise _by_codes(settings.host, [one.code for one in error.recipients]) from None
