@@ -160,7 +160,7 @@ def simulate(
 
 @app.command()
 @_told
-def run(
+def run(  # noqa: PLR0913 - an option each
     what: Annotated[str, typer.Argument(help="A runbook of the policy, or an action.")],
     target: Annotated[str, typer.Option(help="KIND/NAMESPACE/NAME, e.g. deployment/default/web.")],
     *,
@@ -204,7 +204,7 @@ def list_incidents(
         print_json(found)
         return
     columns = ("name", "status", "severity", "title", "runbook", "opened_at", "told_level")
-    _print_table(columns, [_object(item) for item in found if isinstance(found, list)])
+    _print_table(columns, _objects(found))
 
 
 @incidents.command()
@@ -218,9 +218,7 @@ def show(
         print_json(found)
         return
     out.print(f"{found['name']}  {found['status']}  {found['title']}", style="bold", markup=False)
-    timeline = found["timeline"]
-    rows = [_object(item) for item in timeline] if isinstance(timeline, list) else []
-    _print_table(("at", "phase", "text"), rows)
+    _print_table(("at", "phase", "text"), _objects(found["timeline"]))
 
 
 @incidents.command()
@@ -287,9 +285,7 @@ def print_json(value: Json) -> None:
 
 
 def _print_plan(answer: JsonObject) -> None:
-    steps = answer["steps"]
-    rows = [_object(item) for item in steps] if isinstance(steps, list) else []
-    _print_table(("action", "verdict", "summary", "pods", "reason"), rows)
+    _print_table(("action", "verdict", "summary", "pods", "reason"), _objects(answer["steps"]))
 
 
 def _print_table(columns: tuple[str, ...], rows: list[JsonObject]) -> None:
@@ -323,6 +319,10 @@ def _object(value: Json) -> JsonObject:
     if not isinstance(value, dict):
         raise RunbookdError("the responder answered something that is no object")
     return value
+
+
+def _objects(value: Json) -> list[JsonObject]:
+    return [_object(item) for item in value] if isinstance(value, list) else []
 
 
 def _strings(value: Json) -> list[str]:

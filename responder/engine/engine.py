@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-import structlog
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
 from exporter.shared.errors import RunbookdError
+from exporter.shared.log import get_log
 from responder.domain.incident import Incident, IncidentStatus, Run
 from responder.domain.policy import Runbook
 from responder.domain.timeline import Fact, Kind, Phase
@@ -23,7 +23,7 @@ from responder.engine.deliveries import process_inbox
 from responder.engine.outbox import deliver_due
 from responder.engine.services import Services, bind
 
-log = structlog.get_logger(__name__)
+log = get_log(__name__)
 
 IDLE = timedelta(seconds=1)
 """How long inbox and outbox wait for a wake-up before they look by themselves."""

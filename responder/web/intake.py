@@ -9,15 +9,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import structlog
-
 from exporter.shared.clock import Clock
 from exporter.shared.errors import RunbookdError
+from exporter.shared.log import get_log
 from responder.metrics import ResponderMetrics
 from responder.store.database import Store, StoreUnavailableError
 from responder.store.inbox import NewDelivery
 
-log = structlog.get_logger(__name__)
+log = get_log(__name__)
 
 
 class QueueFullError(RunbookdError):

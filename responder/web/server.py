@@ -5,19 +5,20 @@ from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 
-import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from markdown_it import MarkdownIt
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from exporter.shared.errors import PermanentError, RunbookdError, TransientError
+from exporter.shared.log import get_log
 from responder.engine.engine import Engine
 from responder.settings import Role
 from responder.web import openapi
 from responder.web.api import CALLER, Api, Handler
 from responder.web.auth import Authenticator
 
-log = structlog.get_logger(__name__)
+log = get_log(__name__)
 
 ALERTS = "/api/v1/alerts"
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -50,7 +51,7 @@ def build(engine: Engine, webhook: Handler, authenticator: Authenticator) -> web
     return app
 
 
-def _errors() -> Callable[[web.Request, Next], Awaitable[web.StreamResponse]]:
+def _errors() -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Next) -> web.StreamResponse:
         """Answer every error as `{"error": …}` with the status that fits its class."""
@@ -69,9 +70,7 @@ def _errors() -> Callable[[web.Request, Next], Awaitable[web.StreamResponse]]:
     return middleware
 
 
-def _authenticated(
-    authenticator: Authenticator, roles: dict[tuple[str, str], Role]
-) -> Callable[[web.Request, Next], Awaitable[web.StreamResponse]]:
+def _authenticated(authenticator: Authenticator, roles: dict[tuple[str, str], Role]) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Next) -> web.StreamResponse:
         """Let a request through when its token's role may; routes without a role are open."""

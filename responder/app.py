@@ -1,0 +1,195 @@
+"""The composition root: settings → store → gateways → engine → web server, torn down in reverse."""
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from exporter.shared.clock import SystemClock
+from exporter.shared.config import (
+    ConfigError,
+    Problem,
+    Section,
+    load_document,
+    nearest,
+    validate,
+)
+from exporter.shared.errors import RunbookdError
+from exporter.shared.http import Server
+from exporter.shared.log import get_log, set_up_log
+from exporter.shared.plugins import discover
+from exporter.shared.tasks import Teardown, stop_signal, teardown
+from exporter.shared.yaml_positions import Document, problem
+from responder import actions, notifiers
+from responder.contract import ActionSpec, NotifierSpec
+from responder.domain.policy import Policy
+from responder.domain.values import Labels
+from responder.engine import dead_letters
+from responder.engine.engine import Engine
+from responder.engine.services import Receiver, Services
+from responder.explain import Decision
+from responder.explain import simulate as decide
+from responder.gateways.http import HttpGateway
+from responder.gateways.kube import KubeGateway
+from responder.gateways.prometheus import PrometheusGateway
+from responder.metrics import ResponderMetrics
+from responder.policies.alerts import lint_alerts
+from responder.policies.load import lint as lint_policies
+from responder.policies.load import load
+from responder.settings import ResponderSettings
+from responder.store.database import Store
+from responder.web.api import CALLER
+from responder.web.auth import Authenticator
+from responder.web.intake import Bounds, Intake, Listeners
+from responder.web.server import build
+from responder.web.webhook import alerts_handler
+
+log = get_log(__name__)
+
+PREFIX = "RESPONDER__"
+GRACE = timedelta(seconds=5)
+"""Beside what steps in flight get: the engine's own threads need a moment to end."""
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def known_actions() -> dict[str, ActionSpec[Section]]:
+    """Return every action there is, by name."""
+    return discover(actions, ActionSpec)
+
+
+def read_settings(path: Path) -> ResponderSettings:
+    """Read the settings. Raises ConfigError with every mistake and its place."""
+    return validate(ResponderSettings, _document(path))
+
+
+def lint(policies: Path, config: Path | None, rules: Path | None) -> list[Problem]:
+    """Return what is wrong with the policies; with `rules`, also runbooks that nothing fires."""
+    receivers = set(read_settings(config).receivers) if config else None
+    problems = lint_policies(policies, known_actions(), receivers)
+    return problems or (lint_alerts(policies, rules) if rules else [])
+
+
+def explain(policies: Path, labels: Labels) -> Decision:
+    """Return the whole decision about an alert with `labels`. Raises ConfigError."""
+    specs = known_actions()
+    roles = {name: spec.role.value for name, spec in specs.items()}
+    return decide(load(policies, specs), labels, roles)
+
+
+async def serve(path: Path, *, insecure_loopback: bool) -> None:
+    """Run until SIGTERM or SIGINT. Raises RunbookdError or ConfigError when it cannot start."""
+    set_up_log()
+    document = _document(path)
+    settings = validate(ResponderSettings, document)
+    authenticator = _authenticator(settings, insecure_loopback=insecure_loopback)
+    receivers = _receivers(settings, document)
+    policy = load(settings.policies, known_actions(), set(receivers))
+    async with teardown() as closing, stop_signal() as stop:
+        services = await _services(closing, settings, policy, receivers)
+        engine = Engine(services)
+        await engine.start()
+        closing.add("engine", engine.stop, within=settings.engine.shutdown + GRACE)
+        intake = _intake(engine)
+        intake.start()
+        closing.add("intake", intake.close)
+        webhook = alerts_handler(
+            intake,
+            max_body_bytes=settings.intake.max_body_bytes,
+            caller=lambda request: request[CALLER],
+        )
+        app = build(engine, webhook, authenticator)
+        server = await Server.start(app, settings.listen.address, settings.listen.port)
+        closing.add("server", server.close)
+        log.info("listening", url=server.url, runbooks=len(policy.runbooks))
+        await stop.wait()
+        log.info("stopping")
+
+
+def _document(path: Path) -> Document:
+    return load_document(ResponderSettings, path, prefix=PREFIX, environ=os.environ)
+
+
+def _authenticator(settings: ResponderSettings, *, insecure_loopback: bool) -> Authenticator:
+    authenticator = Authenticator(settings.auth, insecure=insecure_loopback)
+    if insecure_loopback:
+        if settings.listen.address not in LOOPBACK:
+            raise RunbookdError(
+                f"--insecure-loopback wants listen.address 127.0.0.1, not {settings.listen.address}"
+            )
+    elif not (settings.auth.tokens or settings.auth.basic):
+        raise RunbookdError(
+            "no token is configured (auth.tokens), so nobody could be let in; "
+            "to try things out on this machine alone, start with --insecure-loopback"
+        )
+    else:
+        authenticator.check_secrets()
+    return authenticator
+
+
+def _receivers(settings: ResponderSettings, document: Document) -> Mapping[str, Receiver]:
+    """Validate each receiver by its notifier's own model. Raises ConfigError."""
+    specs: dict[str, NotifierSpec[Section]] = discover(notifiers, NotifierSpec)
+    problems: list[Problem] = []
+    found: dict[str, Receiver] = {}
+    for name, choice in settings.receivers.items():
+        trail = ("receivers", name)
+        kind = next(iter(choice), "")
+        if len(choice) != 1 or kind not in specs:
+            what = f"{name} names no notifier; {nearest(kind, specs)}"
+            problems.append(problem(document, trail, what))
+            continue
+        try:
+            own = validate(specs[kind].settings, document, path=(*trail, kind))
+            found[name] = Receiver(name, specs[kind], own)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+async def _services(
+    closing: Teardown,
+    settings: ResponderSettings,
+    policy: Policy,
+    receivers: Mapping[str, Receiver],
+) -> Services:
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    store = await Store.open(settings.store_url, migrate=True)
+    closing.add("store", store.close)
+    kube = await KubeGateway.open(settings.kubeconfig, user_agent="runbookd-responder")
+    closing.add("kube", kube.close)
+    query = PrometheusGateway(settings.prometheus)
+    closing.add("query", query.close)
+    http = HttpGateway()
+    closing.add("http", http.close)
+    return Services(
+        settings=settings,
+        clock=SystemClock(),
+        store=store,
+        policy=policy,
+        actions=known_actions(),
+        receivers=receivers,
+        kube=kube,
+        writer=kube,
+        query=query,
+        http=http,
+        metrics=ResponderMetrics(),
+    )
+
+
+def _intake(engine: Engine) -> Intake:
+    services = engine.services
+
+    async def dead_letter(reason: str, _number: int) -> None:
+        async with services.store.transaction() as tx:
+            await dead_letters.tell(services, tx, reason, services.now())
+
+    return Intake(
+        services.store,
+        services.clock,
+        services.metrics,
+        Listeners(dead_letter=dead_letter, stored=engine.delivered),
+        Bounds(queue=services.settings.intake.queue),
+    )
