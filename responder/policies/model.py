@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from exporter.shared.config import Duration, Section
 from responder.domain.policy import GateConfig, Limits, Mode
@@ -45,7 +45,7 @@ class RunbookSection(Section):
     """Alertmanager matcher lists; all must match. None: every alert."""
     target: str
     mode: Mode = Mode.OBSERVE
-    steps: list[object] = Field(min_length=1)
+    steps: list[object]
     limits: LimitsSection = LimitsSection()
     escalation: str = "default"
 
@@ -82,8 +82,15 @@ class GateSection(Section):
 class PolicyFile(Section):
     """A whole file. Its parts are validated one by one, so that one mistake hides no other."""
 
-    version: Literal[1]
+    version: int
     targets: dict[str, object] = Field(default_factory=dict)
     runbooks: list[object] = Field(default_factory=list)
     escalation: dict[str, list[object]] = Field(default_factory=dict)
     gate: dict[str, object] = Field(default_factory=dict)
+
+    @field_validator("version")
+    @classmethod
+    def _is_known(cls, version: int) -> int:
+        if version != 1:
+            raise ValueError(f"{version} is not a version that this release reads; write 1")
+        return version

@@ -34,6 +34,8 @@ class StepReader:
     def read(self, trail: Trail, raw: list[object]) -> tuple[StepDef, ...]:
         """Return the steps at `trail`."""
         steps: list[StepDef] = []
+        if not raw:
+            self.problems.append(problem(self.document, trail, "a runbook has at least one step"))
         for index, step in enumerate(raw):
             try:
                 steps.append(self._step((*trail, index), step, steps))
