@@ -74,8 +74,9 @@ class HttpClient:
                 return HttpAnswer(answer.status, body, answer.headers, timing.connect, took)
         except TimeoutError as error:
             raise TransientError(f"{_place(url)} did not answer in time") from error
-        except aiohttp.InvalidURL as error:
-            raise PermanentError("not a URL that can be asked") from error
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
+            # Their messages quote the whole address, with what is secret in it.
+            raise PermanentError("not a URL that can be asked") from None
         except (aiohttp.ClientError, OSError) as error:
             raise TransientError(f"{_place(url)}: {type(error).__name__}") from error
 
@@ -190,6 +191,8 @@ class PostgresDatabase:
         if self._connection is not None and not self._connection.is_closed():
             return self._connection
         limit = self._statement_timeout
+        if "://" not in self._dsn:  # asyncpg would take an empty one for the machine's own server
+            raise PermanentError("the DSN is not a valid one")
         try:
             self._connection = await asyncpg.connect(
                 self._dsn,

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Literal, NamedTuple
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from exporter.contract import (
     Clients,
@@ -63,7 +63,7 @@ class Target(Section):
 
     name: str
     """Name of the source, and value of the label `probe`."""
-    url: str
+    url: str = Field(pattern="^https?://[^/]")
     """What is asked by GET, on a new connection each time; redirects are not followed."""
     namespace: str = "default"
     """Namespace of the workload that is behind the address."""

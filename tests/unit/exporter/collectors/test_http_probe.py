@@ -139,5 +139,11 @@ def test_a_status_that_is_no_expression_is_refused() -> None:
         target(status="2(")
 
 
+@pytest.mark.parametrize("url", ["", "127.0.0.1:80/health", "file:///etc/passwd", "http:///x"])
+def test_an_address_that_cannot_be_asked_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match="pattern"):
+        target(url=url)
+
+
 def test_nothing_is_probed_by_default() -> None:
     assert sources(FakeClients()) == []
