@@ -173,10 +173,14 @@ def migrate(url: str) -> str:
 
 
 async def _connect(engine: AsyncEngine) -> AsyncConnection:
-    """Check a connection out; what a driver raises here does not come wrapped by SQLAlchemy."""
+    """Check a connection out."""
+    # While connecting, SQLAlchemy lets the driver's own errors through; the driver is asked for
+    # them by way of the dialect, so that only the database in use needs its driver.
+    driver = getattr(engine.dialect.dbapi, "asyncpg", None)
+    refusals = () if driver is None else (driver.PostgresError, driver.InterfaceError)
     try:
         return await engine.connect()
-    except OSError as error:
+    except (OSError, *refusals) as error:
         raise StoreUnavailableError(f"the database cannot be reached: {error}") from error
 
 
@@ -217,6 +221,7 @@ def _engine(url: URL, *, writes: bool) -> AsyncEngine:
             pool_size=size,
             pool_timeout=wait,
             pool_pre_ping=True,
+            connect_args={"timeout": wait, "command_timeout": wait},
             isolation_level="SERIALIZABLE" if writes else "REPEATABLE READ",
         )
     engine = create_async_engine(url, pool_size=size, pool_timeout=wait)
