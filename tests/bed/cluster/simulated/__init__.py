@@ -1,0 +1,3 @@
+from tests.bed.cluster.simulated.cluster import SimulatedCluster
+
+__all__ = ["SimulatedCluster"]
