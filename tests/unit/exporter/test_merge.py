@@ -100,6 +100,18 @@ def test_versions_with_other_bounds_share_what_both_have() -> None:
     assert [le for le, _ in merge.histogram()] == [0.1, INF]
 
 
+def test_a_bound_that_joins_later_never_lies_below_the_one_before_it() -> None:
+    merge = Merge()
+    merge.add("old", observed([0.05, 0.05, 0.15], OLD), SLOTS, baseline=False)
+    merge.close({"old"}, 15)
+    merge.add("new", observed([0.22], NEW), SLOTS, baseline=False)
+    merge.close({"new"}, 15)
+    assert merge.histogram() == [(0.1, 2.0), (0.25, 2.0), (INF, 4.0)]
+    merge.add("new", observed([0.22, 0.05], NEW), SLOTS, baseline=False)
+    assert merge.close({"new"}, 15).bounds == set(NEW)
+    assert merge.histogram() == [(0.1, 3.0), (0.25, 3.0), (INF, 5.0)]
+
+
 def test_a_pod_without_requests_does_not_take_the_bounds_away() -> None:
     merge = Merge()
     merge.add("a", observed([0.15], OLD), SLOTS, baseline=False)
