@@ -95,6 +95,7 @@ class Merge:
         are. A counter that fell or went means that the pod began anew, and all of the page counts.
         """
         last = self._last.get(pod)
+        known = last is not None
         if last is None:
             last = page if baseline else array("d")
         elif any(now < before for now, before in zip_longest(page, last, fillvalue=ABSENT)):
@@ -106,6 +107,8 @@ class Merge:
             if target.part == "bucket":
                 bounds.add(target.le)
             delta = now - max(before, 0.0)
+            if not delta and known and before >= 0:  # most lines of most passes
+                continue
             self._pending[target] = self._pending.get(target, 0.0) + delta
         self._last[pod] = page
         if bounds:
