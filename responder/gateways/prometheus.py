@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import assert_never
 
 import aiohttp
 import msgspec
@@ -15,21 +16,26 @@ DEADLINE = timedelta(seconds=10)
 _BUSY = (408, 429)
 
 
-class _Vector(msgspec.Struct):
+Sample = tuple[float, str]
+"""Seconds since the epoch, and the number as text (`NaN` and `+Inf` are not JSON)."""
+
+
+class _Element(msgspec.Struct):
     metric: dict[str, str]
-    value: tuple[float, str]
-    """Seconds since the epoch, and the number as text (`NaN` and `+Inf` are not JSON)."""
+    value: Sample
 
 
-class _Result(msgspec.Struct, rename="camel"):
-    result_type: str
-    result: list[_Vector] | tuple[float, str]
-    """A tuple when the result is a scalar."""
+class _Vector(msgspec.Struct, tag_field="resultType", tag="vector"):
+    result: list[_Element]
 
 
-class _Answer(msgspec.Struct, rename="camel"):
+class _Scalar(msgspec.Struct, tag_field="resultType", tag="scalar"):
+    result: Sample
+
+
+class _Answer(msgspec.Struct):
     status: str
-    data: msgspec.Raw = msgspec.Raw()
+    data: _Vector | _Scalar | None = None
     error: str = ""
 
 
@@ -57,8 +63,7 @@ class PrometheusGateway:
         form = {"query": promql, "timeout": f"{self._deadline.total_seconds():g}s"}
         if at is not None:
             form["time"] = f"{at.timestamp():.3f}"
-        status, body = await self._post(form)
-        return _series(_answer(status, body))
+        return _series(*await self._post(form))
 
     async def _post(self, form: dict[str, str]) -> tuple[int, bytes]:
         try:
@@ -68,27 +73,23 @@ class PrometheusGateway:
             raise TransientError(f"Prometheus did not answer: {error!r}") from error
 
 
-def _answer(status: int, body: bytes) -> _Answer:
+def _series(status: int, body: bytes) -> list[Series]:
     try:
         answer = msgspec.json.decode(body, type=_Answer)
-    except msgspec.DecodeError:  # a proxy's own page
+    except msgspec.DecodeError:  # a proxy's own page, or a result that is no numbers of one moment
         answer = _Answer("error", error=body[:200].decode(errors="replace"))
     if status in _BUSY or status >= 500:
         raise TransientError(f"Prometheus: {status} {answer.error}")
-    if status != 200 or answer.status != "success":
-        raise PermanentError(f"Prometheus: {status} {answer.error}")
-    return answer
+    match answer.data:
+        case _Vector(elements):
+            return [_one(element.metric, element.value) for element in elements]
+        case _Scalar(sample):
+            return [_one({}, sample)]
+        case None:
+            raise PermanentError(f"Prometheus: {status} {answer.error}")
+        case _:
+            assert_never(answer.data)
 
 
-def _series(answer: _Answer) -> list[Series]:
-    try:
-        data = msgspec.json.decode(answer.data, type=_Result)
-    except msgspec.DecodeError as error:
-        raise PermanentError(f"not the answer to an instant query of numbers: {error}") from error
-    if isinstance(data.result, tuple):
-        return [_one({}, data.result)]
-    return [_one(item.metric, item.value) for item in data.result]
-
-
-def _one(labels: dict[str, str], sample: tuple[float, str]) -> Series:
+def _one(labels: dict[str, str], sample: Sample) -> Series:
     return Series(labels, float(sample[1]), datetime.fromtimestamp(sample[0], UTC))
