@@ -81,9 +81,9 @@ class Cluster(Protocol):
         ...
 
     async def compact(self) -> None:
-        """Make every resourceVersion up to now too old for a watch or a continued list."""
+        """Make each resourceVersion older than the present too old for a watch or a next page."""
         ...
 
     def requests(self) -> Sequence[RequestSeen]:
-        """Return what clients asked of the API server so far; the bed's own requests are not in it."""
+        """Return what clients asked of the API server so far; the bed's own is left out."""
         ...

@@ -1,7 +1,7 @@
 """`python -m tests.bed.cluster.probe_app --tag TAG`: the smallest thing a pod can run.
 
-Image `probe-app`. It answers `/` with its tag and its pod's name. Tag `crash` ends with code 3
-after a line of output; tag `sick` serves, but its `/health` says 503. It starts in 50 ms.
+Image `probe-app`. It answers `/` with its tag and its pod's name; `/crash` ends it with code 3. Tag
+`crash` ends so at once, after a line of output; tag `sick` serves, but its `/health` says 503.
 """
 
 import argparse
@@ -20,6 +20,9 @@ class Answers(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with the tag, or with this tag's ill health."""
+        if self.path == "/crash":
+            print("asked to crash", flush=True)
+            os._exit(3)
         sick = self.tag == "sick" and self.path == "/health"
         self.send_response(503 if sick else 200)
         self.end_headers()

@@ -55,9 +55,7 @@ class SimulatedCluster:
         `env` reaches every pod. `backoff` is the first wait, in seconds, of a container that
         crashed twice (the kubelet's is 10).
         """
-        root.mkdir(parents=True, exist_ok=True)
-        kubeconfig = root / "kubeconfig"
-        kubeconfig.unlink(missing_ok=True)
+        kubeconfig = _fresh(root)
 
         async def listens() -> bool:
             return await asyncio.to_thread(kubeconfig.exists)
@@ -96,9 +94,17 @@ class SimulatedCluster:
         return await self._rest.send("GET", path_of(kind, namespace, name), absent_is_fine=True)
 
     async def compact(self) -> None:
-        """Make every resourceVersion up to now too old for a watch or a continued list."""
+        """Make each resourceVersion older than the present too old for a watch or a next page."""
         await self._rest.send("POST", "/_compact")
 
     def requests(self) -> list[RequestSeen]:
         """Return what clients asked of the API server so far."""
         return read_audit(self._root / "audit.jsonl")
+
+
+def _fresh(root: Path) -> Path:
+    """Return the place of the kubeconfig; its being there will mean that the server listens."""
+    root.mkdir(parents=True, exist_ok=True)
+    kubeconfig = root / "kubeconfig"
+    kubeconfig.unlink(missing_ok=True)
+    return kubeconfig

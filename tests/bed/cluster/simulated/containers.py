@@ -17,7 +17,7 @@ from tests.bed.process import Process
 
 KUBELET = "kubelet"
 EXIT_POLL_SECONDS = 0.05
-BACKOFF_STEPS = 5  # base × 2⁵ = 32 × base, the kubelet's 10 s to 300 s
+BACKOFF_STEPS = 5  # from the base to 32 times the base, the kubelet's 10 s to 300 s
 CALM_FACTOR = 60  # a container that ran this many times the base starts over; 10 min for 10 s
 
 
@@ -51,7 +51,6 @@ class Container:
         self.starts = 0
         self.finished = False
         """It ended and will not be restarted."""
-        self.restarts = 0
         self.state: Obj = {"waiting": {"reason": "ContainerCreating"}}
         self.last_state: Obj = {}
 
@@ -61,7 +60,7 @@ class Container:
         In back-off both are the same, as on a real node: the newest one is the one that ended.
         """
         newest = self.starts - 1
-        shown = newest - 1 if previous and "running" in self.state else newest
+        shown = newest - 1 if previous and "waiting" not in self.state else newest
         return self._log_path(shown).read_text(errors="replace")
 
     def _log_path(self, start: int) -> Path:
@@ -84,7 +83,7 @@ class Container:
             "containerID": f"simulated://{self._pid()}" if self._pid() else "",
             "ready": self.ready,
             "started": "running" in self.state,
-            "restartCount": self.restarts,
+            "restartCount": max(0, self.starts - 1),
             "state": self.state,
             "lastState": self.last_state,
         }
@@ -110,7 +109,6 @@ class Container:
             if crashes > 0:  # the first restart is immediate
                 await self._back_off(min(crashes - 1, BACKOFF_STEPS))
             crashes += 1
-            self.restarts += 1
 
     async def stop(self, grace: float) -> None:
         """SIGTERM, then SIGKILL after `grace` seconds; a container that does not run is fine."""
@@ -126,6 +124,8 @@ class Container:
             process.kill()
 
     def _set(self, state: Obj) -> None:
+        if "terminated" in self.state:
+            self.last_state = self.state
         self.state = state
         self._changed()
 
@@ -176,7 +176,6 @@ class Container:
             "startedAt": begun,
             "finishedAt": self._node.store.now(),
         }
-        self.last_state = {"terminated": ended}
         self._set({"terminated": ended})
         return code
 
@@ -190,11 +189,12 @@ class Container:
             if probe in self.spec
         ]
         try:
-            while (code := process.exit_code) is None:
+            while (code := process.exit_code) is None:  # noqa: ASYNC110 - a child has no event
                 await asyncio.sleep(EXIT_POLL_SECONDS)
         finally:
             for probe in probes:
                 probe.cancel()
+        process.kill()  # what the program left behind
         return code if code >= 0 else 128 - code
 
     async def _back_off(self, step: int) -> None:

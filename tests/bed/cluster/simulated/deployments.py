@@ -161,7 +161,7 @@ class Rollout:
         return found
 
     def _room(self, have: int) -> int:
-        """Return how many replicas the new ReplicaSet may have now, `have` being its present ones."""
+        """Return how many replicas the new ReplicaSet, which has `have`, may have now."""
         if text(self._deployment, "spec", "strategy", "type") == "Recreate":
             return self._replicas
         total = have + sum(number(rs, "spec", "replicas") for rs in self._old())

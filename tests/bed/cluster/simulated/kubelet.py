@@ -158,19 +158,22 @@ class PodRun:
             self._node.store.change(POD, *self._key, self._write_status)
 
     def _write_status(self, pod: Obj) -> None:
-        ready = all(container.ready for container in self.containers)
         waiting = [c.name for c in self.containers if not c.ready]
-        reason = "" if ready else "ContainersNotReady"
-        message = "" if ready else f"containers with unready status: [{' '.join(waiting)}]"
-        states = [
-            _condition(pod, kind, status, reason if not status else "", message, self._node)
-            for kind, status in (
-                ("PodScheduled", True),
-                ("Initialized", True),
-                ("ContainersReady", ready),
-                ("Ready", ready),
-            )
+        why: Obj = {}
+        if waiting:
+            message = f"containers with unready status: [{' '.join(waiting)}]"
+            why = {"reason": "ContainersNotReady", "message": message}
+        states: list[Obj] = [
+            {"type": "PodScheduled", "status": "True"},
+            {"type": "Initialized", "status": "True"},
+            {"type": "ContainersReady", "status": "False" if waiting else "True", **why},
+            {"type": "Ready", "status": "False" if waiting else "True", **why},
         ]
+        for state in states:
+            before = condition(pod, str(state["type"]))
+            same = before.get("status") == state["status"]
+            now = self._node.store.now()
+            state["lastTransitionTime"] = before["lastTransitionTime"] if same else now
         status = ensure(pod, "status")
         status |= {
             "phase": self._phase(),
@@ -190,22 +193,6 @@ class PodRun:
         if len(ended) < len(self.containers):
             return "Running"
         return "Failed" if any(number(end, "exitCode") for end in ended) else "Succeeded"
-
-
-def _condition(  # noqa: PLR0913 - the fields of a condition
-    pod: Obj,
-    kind: str,
-    holds: bool,
-    reason: str,
-    message: str,
-    node: Node,  # noqa: FBT001 - its value
-) -> Obj:
-    before = condition(pod, kind)
-    status = "True" if holds else "False"
-    since = before.get("lastTransitionTime") if before.get("status") == status else None
-    found: Obj = {"type": kind, "status": status}
-    found["lastTransitionTime"] = since or node.store.now()
-    return found | ({"reason": reason, "message": message} if reason else {})
 
 
 def _complain(task: asyncio.Task[None]) -> None:

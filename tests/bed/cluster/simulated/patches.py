@@ -213,7 +213,7 @@ def _merge_items(key: str, have: list[Obj], patch: list[Obj]) -> list[object]:
     patched.sort(key=lambda item: places.get(_key(item, key), -1))
     names = gone | {item.get(key) for item in changed}
     kept: list[object] = [item for item in have if item.get(key) not in names]
-    return _interleave(kept, patched, {name: place for name, place in places.items()}, key)
+    return _interleave(kept, patched, dict(places), key)
 
 
 def _key(item: object, key: str) -> object:

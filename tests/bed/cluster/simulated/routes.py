@@ -90,26 +90,30 @@ class ApiServer:
             case "watch":
                 query = _query(request, target)
                 return await _stream(request, watch(self._store, query), cut)
-            case "list":
-                return _json(self._lists.page(_query(request, target)))
             case "get" if target.kind == POD and target.subresource == "log":
                 return self._log(request, target)
-            case "get":
-                return _json(self._api.get(target))
             case "create":
                 return _json(self._api.create(target, await _object(request)), 201)
+            case verb:
+                return _json(await self._object_or_list(request, target, verb))
+
+    async def _object_or_list(self, request: web.Request, target: Target, verb: str) -> Obj:
+        match verb:
+            case "list":
+                return self._lists.page(_query(request, target))
+            case "get":
+                return self._api.get(target)
             case "update":
-                return _json(self._api.update(target, await _object(request)))
+                return self._api.update(target, await _object(request))
             case "patch":
-                patch = await _body(request)
-                return _json(self._api.patch(target, request.content_type, patch))
+                return self._api.patch(target, request.content_type, await _body(request))
             case "delete" if target.name:
                 options = await _object(request) if request.can_read_body else {}
                 given = {k: v for k, v in request.query.items() if k == "propagationPolicy"}
                 if grace := request.query.get("gracePeriodSeconds"):
                     options["gracePeriodSeconds"] = int(grace)
-                return _json(self._api.delete(target, options | given))
-            case verb:
+                return self._api.delete(target, options | given)
+            case _:
                 raise ApiError(405, f"the server does not allow {verb} here")
 
     def _log(self, request: web.Request, target: Target) -> web.Response:

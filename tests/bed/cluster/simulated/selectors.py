@@ -70,7 +70,7 @@ def _field(key: str, value: str, *, equal: bool) -> Predicate:
 
 
 def by_object(selector: Obj) -> Predicate:
-    """Read a LabelSelector object; an empty one matches nothing, as for a controller without one."""
+    """Read a LabelSelector object; an empty one matches nothing."""
     matches = part(selector, "matchLabels")
     expressions = selector.get("matchExpressions")
     tests = [_requirement(f"{key}={value}") for key, value in matches.items()]

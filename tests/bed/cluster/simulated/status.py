@@ -57,7 +57,8 @@ def already_exists(kind: Kind, name: str) -> ApiError:
 def conflict(kind: Kind, name: str, why: str = "") -> ApiError:
     """409 to a write based on another version or on another object of the same name."""
     why = why or (
-        "the object has been modified; please apply your changes to the latest version and try again"
+        "the object has been modified; "
+        "please apply your changes to the latest version and try again"
     )
     message = f'Operation cannot be fulfilled on {kind.qualified} "{name}": {why}'
     return ApiError(409, message, details=_details(kind, name))

@@ -35,7 +35,7 @@ Listener = Callable[[Change], None]
 
 
 class Store:
-    """Objects by kind and key. Everything is synchronous, so that a reader never sees half a write."""
+    """Objects by kind and key. All of it is synchronous: nobody ever sees half a write."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock

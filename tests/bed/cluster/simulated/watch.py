@@ -4,6 +4,7 @@ import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
 from uuid import uuid4
 
 from tests.bed.cluster.simulated.kinds import Kind
@@ -28,6 +29,7 @@ class Query:
         self.kind = kind
         self.namespace = namespace
         self.options = options
+        self.bookmarks = options.get("allowWatchBookmarks") in TRUE
         self._by_labels = by_labels(options.get("labelSelector", ""))
         self._by_fields = by_fields(options.get("fieldSelector", ""))
 
@@ -106,8 +108,6 @@ def watch(store: Store, query: Query) -> AsyncGenerator[Obj, None]:
 
 
 async def _events(store: Store, query: Query, version: int) -> AsyncGenerator[Obj, None]:
-    bookmarks = query.options.get("allowWatchBookmarks") in TRUE
-    deadline = store.clock.monotonic() + query.number("timeoutSeconds", WATCH_SECONDS)
     wake = asyncio.Event()
 
     def woken(_: Change) -> None:
@@ -120,25 +120,33 @@ async def _events(store: Store, query: Query, version: int) -> AsyncGenerator[Ob
             version = store.version
             for obj in [o for o in store.every(query.kind, query.namespace) if query.matches(o)]:
                 yield {"type": "ADDED", "object": obj}
-        if streaming and bookmarks:
+        if streaming and query.bookmarks:
             yield bookmark(query.kind, version, ended=True)
-        while True:
-            wake.clear()
-            news, version = _news(store, query, version), max(version, store.version)
-            for event in news:  # what is committed while these are sent wakes the next round
+        async with aclosing(_follow(store, query, version, wake)) as following:
+            async for event in following:
                 yield event
-                if event["type"] == "ERROR":
-                    return
-            left = deadline - store.clock.monotonic()
-            if left <= 0:
-                return
-            try:
-                await asyncio.wait_for(wake.wait(), min(left, BOOKMARK_SECONDS))
-            except TimeoutError:
-                if bookmarks:
-                    yield bookmark(query.kind, version)
     finally:
         store.listeners.discard(woken)
+
+
+async def _follow(
+    store: Store, query: Query, version: int, wake: asyncio.Event
+) -> AsyncGenerator[Obj, None]:
+    monotonic = store.clock.monotonic
+    end = monotonic() + query.number("timeoutSeconds", WATCH_SECONDS)
+    marked = monotonic()
+    while (now := monotonic()) < end:
+        wake.clear()
+        news, version = _news(store, query, version), max(version, store.version)
+        for event in news:  # what is committed while these are sent wakes the next round
+            yield event
+            if event["type"] == "ERROR":
+                return
+        if query.bookmarks and now - marked >= BOOKMARK_SECONDS:
+            marked = now
+            yield bookmark(query.kind, version)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(wake.wait(), min(end - now, BOOKMARK_SECONDS))
 
 
 def _news(store: Store, query: Query, version: int) -> list[Obj]:
