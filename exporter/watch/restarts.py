@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
 
 from exporter.contract import ContainerView, WatchedPod
 
@@ -22,7 +23,9 @@ class RestartLog:
         self._counters: dict[str, dict[str, int]] = {}
         self._subjects: dict[str, Subject] = {}
         self._pods: Counter[Subject] = Counter()
+        self._totals: Counter[Subject] = Counter()
         self._times: dict[Subject, list[tuple[datetime, int]]] = {}
+        """Heaps, oldest first, of what the totals are made of."""
 
     def observe(self, pod: WatchedPod, now: datetime) -> Subject | None:
         """Note a pod's counters; returns its workload, None for a pod of none."""
@@ -47,7 +50,8 @@ class RestartLog:
                 news = max(0, container.restarts - before)
             if news:
                 at = min(now, container.last_finished or now)
-                self._times.setdefault(subject, []).append((at, news))
+                heappush(self._times.setdefault(subject, []), (at, news))
+                self._totals[subject] += news
         return subject
 
     def forget(self, uid: str) -> Subject | None:
@@ -64,12 +68,10 @@ class RestartLog:
 
     def per_day(self, subject: Subject, now: datetime) -> int:
         """Return the restarts of the last 24 hours, as far as they are known."""
-        kept = [(at, news) for at, news in self._times.get(subject, ()) if now - at < DAY]
-        if kept:
-            self._times[subject] = kept
-        else:
-            self._times.pop(subject, None)
-        return sum(news for _, news in kept)
+        times = self._times.get(subject, [])
+        while times and now - times[0][0] >= DAY:
+            self._totals[subject] -= heappop(times)[1]
+        return self._totals[subject]
 
 
 def _first_seen(pod: WatchedPod, container: ContainerView, now: datetime) -> int:
