@@ -127,20 +127,20 @@ def test_a_path_without_a_policy_is_refused(tmp_path: Path, actions: Actions) ->
         load(tmp_path / "gone.yaml", actions)
 
 
-def test_a_runbook_after_a_different_regex_is_not_called_unreachable(
+def test_only_what_is_surely_taken_before_is_called_unreachable(
     tmp_path: Path, actions: Actions
 ) -> None:
+    matchers = {"a": 'x=~"b.*"', "b": 'x=~"b|c"', "c": 'x="c"', "d": 'x=~"b|c"'}
     rows = "".join(
         f"  - {{name: {name}, match: ['{text}'], target: db, steps: [restart: {{}}]}}\n"
-        for name, text in {"a": 'x=~"b.*"', "b": 'x=~"b|c"', "c": 'x="c"'}.items()
+        for name, text in matchers.items()
     )
     (tmp_path / "a.yaml").write_text(RUNBOOK + rows)
     (tmp_path / "b.yaml").write_text(MINIMAL)
+    taken = f'is never reached: every alert that it matches is taken by "b" at {tmp_path}/a.yaml:5'
     assert [problem.message for problem in lint(tmp_path, actions)] == [
-        (
-            f'runbook "c" is never reached: every alert that it matches is taken by "b" at '
-            f"{tmp_path}/a.yaml:5"
-        )
+        f'runbook "c" {taken}',
+        f'runbook "d" {taken}',
     ]
 
 
