@@ -136,8 +136,8 @@ async def _apply(services: Services, tx: Transaction, aimed: _Aimed, now: dateti
             await tx.episodes.end(episode.id, alert.starts_at)
             return await _fire(services, tx, aimed, now)
         case Change.REPEAT if episode is not None:
-            starts_at = min(alert.starts_at, episode.starts_at)
-            await tx.episodes.seen(episode.id, now, alert.annotations, starts_at)
+            # Its start stays: with two Prometheus it moves back and forth, which is no refire.
+            await tx.episodes.seen(episode.id, now, alert.annotations, episode.starts_at)
             return episode.incident_id
         case Change.RESOLVE if episode is not None:
             at = alert.ends_at or now

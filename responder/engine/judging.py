@@ -51,7 +51,7 @@ async def verdict(
         return Allowed()
     situation = await _stored(services, run, unreadable)
     if not unreadable:
-        situation = await _observed(services, spec, run.target, situation)
+        situation = await _observed(services, spec, run, situation)
     limits, config = run.runbook.limits, services.policy.gate
     return judge(plan, situation, limits, config, now=services.now())
 
@@ -88,8 +88,9 @@ async def _stored(services: Services, run: Run, unreadable: str) -> Situation:
 
 
 async def _observed(
-    services: Services, spec: ActionSpec[Section], target: Target, situation: Situation
+    services: Services, spec: ActionSpec[Section], run: Run, situation: Situation
 ) -> Situation:
+    target = run.target
     try:
         workload = await services.kube.workload(target.kind, target.namespace, target.name)
     except RunbookdError as error:
@@ -98,6 +99,18 @@ async def _observed(
         return replace(situation, exists=False)
     return replace(
         situation,
+        replaced=await _planned_uid(services, run) not in ("", workload.uid),
         opted_out=workload.annotations.get(OPT_OUT) == "false",
         rollout_in_progress=not workload.rolled_out and not spec.during_rollout,
     )
+
+
+async def _planned_uid(services: Services, run: Run) -> str:
+    """Return the uid of the object that the incident's first plan was about, or empty."""
+    async with services.store.reading() as tx:
+        records = await tx.steps.of_incident(run.incident_id)
+    for record in records:
+        precondition = (record.plan or {}).get("precondition")
+        if isinstance(precondition, dict) and precondition.get("uid"):
+            return str(precondition["uid"])
+    return ""

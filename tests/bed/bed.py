@@ -4,6 +4,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
@@ -19,6 +20,9 @@ from tests.bed.settings import Places, write_configuration
 from tests.bed.sinks import HttpSink, SmtpSink
 
 START_SECONDS = 60.0
+
+PAUSE = timedelta(milliseconds=200)
+"""Between two looks of whoever watches the bed."""
 
 
 @dataclass
@@ -206,5 +210,5 @@ async def _service_url(cluster: Cluster) -> str:
     found = await cluster.get("Service", manifests.NAMESPACE, manifests.NAME)
     spec = (found or {}).get("spec")
     if not isinstance(spec, dict):
-        raise LookupError("the bed has no Service task-manager")
+        raise TypeError("the bed's Service task-manager has no spec")
     return f"http://{spec['clusterIP']}:{manifests.PORT}"
