@@ -1,0 +1,219 @@
+"""The exporter's settings: one YAML file, overridden by `EXPORTER__SECTION__KEY` variables."""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, cast
+
+from pydantic import Field, create_model, field_validator, model_validator
+
+from exporter.contract import Application, CollectorSpec
+from exporter.shared.config import Duration, Section, nearest
+
+PREFIX = "EXPORTER__"
+
+PRESETS: Mapping[str, Mapping[str, str]] = {
+    # `Instrumentator().add(metrics.latency())`; its default metrics know no status by route.
+    "prometheus-fastapi-instrumentator": {
+        "histogram": "http_request_duration_seconds",
+        "status_label": "status",
+        "route_label": "handler",
+    },
+    "starlette_exporter": {
+        "histogram": "starlette_request_duration_seconds",
+        "status_label": "status_code",
+        "route_label": "path",
+    },
+    "prometheus-flask-exporter": {
+        "histogram": "flask_http_request_duration_seconds",
+        "status_label": "status",
+        "route_label": "path",
+    },
+    # `includePath: true`
+    "express-prom-bundle": {
+        "histogram": "http_request_duration_seconds",
+        "status_label": "status_code",
+        "route_label": "path",
+    },
+    "micrometer": {
+        "histogram": "http_server_requests_seconds",
+        "status_label": "status",
+        "route_label": "uri",
+    },
+    "opentelemetry": {
+        "histogram": "http_server_request_duration_seconds",
+        "status_label": "http_response_status_code",
+        "route_label": "http_route",
+    },
+}
+"""Names that common libraries give their request histogram and its labels."""
+
+
+class Listen(Section):
+    """Where the HTTP server listens."""
+
+    address: str = "0.0.0.0"  # noqa: S104 - Prometheus scrapes the pod; nothing here changes anything
+    """Address to bind."""
+    port: int = Field(default=9842, ge=0, le=65535)
+    """Port to bind; 0 takes a free one and logs it."""
+
+
+class ApplicationSettings(Section):
+    """An application whose pods are scraped."""
+
+    name: str
+    """Name of the source."""
+    namespace: str = "default"
+    """Namespace of the pods."""
+    selector: dict[str, str] = Field(min_length=1)
+    """Labels of the pods: a mapping, or text like `app=web,tier=front`."""
+    port: int = Field(ge=1, le=65535)
+    """Port that serves the metrics."""
+    path: str = Field(default="/metrics", pattern="^/")
+    """Path of the metrics."""
+    preset: str | None = None
+    """Library whose names stand in for `histogram`, `status_label` and `route_label`."""
+    histogram: str
+    """Name of the request histogram, without `_bucket`."""
+    status_label: str
+    """Label that holds the HTTP status."""
+    route_label: str
+    """Label that holds the route."""
+    errors: str = "5.."
+    """Regular expression; a status that matches it whole is an error."""
+    ignore_routes: tuple[str, ...] = ("/health", "/metrics", "/docs")
+    """Routes that are not what users ask for."""
+    apdex: Duration = timedelta(milliseconds=200)
+    """T of Apdex: satisfied up to T, tolerating up to 4 T."""
+    workload: str = ""
+    """Workload that the series are labelled with; by default the pods' own."""
+    workload_type: Literal["deployment", "statefulset", "daemonset"] = "deployment"
+    """Kind of `workload`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, value: object) -> object:
+        preset = value.get("preset") if isinstance(value, Mapping) else None
+        if not isinstance(value, Mapping) or not isinstance(preset, str):
+            return value
+        names = PRESETS.get(preset)  # one that is not there is told below, as the one mistake it is
+        return {**(names or dict.fromkeys(PRESETS["micrometer"], "")), **value}
+
+    @field_validator("preset")
+    @classmethod
+    def _is_a_preset(cls, value: str | None) -> str | None:
+        if value is not None and value not in PRESETS:
+            raise ValueError(f"{value!r} is not a preset; {nearest(value, PRESETS)}")
+        return value
+
+    @field_validator("selector", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.strip().partition("=") for part in value.split(",")]
+        if not all(key and equals for key, equals, _ in pairs):
+            raise ValueError(f"{value!r} is not a selector; write it as app=web,tier=front")
+        return {key.strip(): wanted.strip() for key, _, wanted in pairs}
+
+    @field_validator("errors")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"{value!r} is not a regular expression: {error}") from error
+        return value
+
+    def application(self) -> Application:
+        """Return what collectors are given of it."""
+        return Application(**self.model_dump(exclude={"preset"}))
+
+
+class _Collectors(Section):
+    """One section for each collector; one that is there is enabled."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_means_defaults(cls, value: object) -> object:
+        if not isinstance(value, Mapping):
+            return {} if value is None else value
+        return {name: {} if section is None else section for name, section in value.items()}
+
+
+class ExporterSettings(Section):
+    """All settings of `kpi-exporter serve`."""
+
+    listen: Listen = Listen()
+    cluster: str = "default"
+    """Name of the cluster, for people; Prometheus labels series by its own external labels."""
+    kubeconfig: Path | None = None
+    """By default the pod's service account, else the user's kubeconfig."""
+    applications: tuple[ApplicationSettings, ...] = ()
+    """The applications whose pods are scraped."""
+    collectors: Section = _Collectors()
+    """`name: {settings}`; a collector whose section is there is enabled (`enabled: false`: off)."""
+    kpi_targets: Section = Section()
+    """Targets that differ from the operations guide's, in base units: `error_ratio: 0.02`."""
+    max_series: int = Field(default=300_000, ge=1)
+    """Most series published by all sources together; the newest beyond it are dropped."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("applications")
+    @classmethod
+    def _one_name_each(
+        cls, value: tuple[ApplicationSettings, ...]
+    ) -> tuple[ApplicationSettings, ...]:
+        names = [application.name for application in value]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two applications are called {', '.join(twice)}")
+        return value
+
+    def enabled(self) -> dict[str, Section]:
+        """Return the settings of each enabled collector by its name."""
+        sections = {name: getattr(self.collectors, name) for name in _fields(self.collectors)}
+        return {
+            name: section
+            for name, section in sections.items()
+            if isinstance(section, Section) and getattr(section, "enabled", True)
+        }
+
+    def targets(self) -> dict[str, float]:
+        """Return the target of each KPI that has one."""
+        return {name: float(getattr(self.kpi_targets, name)) for name in _fields(self.kpi_targets)}
+
+
+def settings_model(
+    specs: Mapping[str, CollectorSpec[Section]], targets: Mapping[str, float]
+) -> type[ExporterSettings]:
+    """Return the settings with a section for each collector and a default for each KPI's target.
+
+    One model for all means one validation: every mistake in a collector's section has its place in
+    the file, and every variable of it is known.
+    """
+    sections: dict[str, object] = {}
+    for name, spec in specs.items():
+        section = _model(spec.settings, {"enabled": (bool, True)})
+        sections[name] = (section | None, None)
+    collectors = _model(_Collectors, sections)
+    kpi_targets = _model(Section, {name: (float, default) for name, default in targets.items()})
+    return cast(
+        "type[ExporterSettings]",
+        _model(
+            ExporterSettings,
+            {"collectors": (collectors, collectors()), "kpi_targets": (kpi_targets, kpi_targets())},
+        ),
+    )
+
+
+def _model(base: type[Section], fields: Mapping[str, object]) -> type[Section]:
+    made: type[Section] = create_model(  # type: ignore[call-overload]  # field names are data here
+        base.__name__.strip("_"), __base__=base, __doc__=base.__doc__, **fields
+    )
+    return made
+
+
+def _fields(section: Section) -> list[str]:
+    return list(type(section).model_fields)
