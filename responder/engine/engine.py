@@ -60,7 +60,8 @@ class Engine:
                 log_level="WARNING",
             )
         )
-        await asyncio.to_thread(DBOS.launch)
+        # On the loop: workflows then run on it too, beside the connections that they use.
+        DBOS.launch()
         await DBOS.register_queue_async(
             workflows.TARGETS,
             partition_concurrency=1,
