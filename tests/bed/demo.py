@@ -14,10 +14,8 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from exporter.shared.clock import Clock, SystemClock
-from responder.client import ApiClient
-from responder.domain.values import Json, JsonObject
 from tests.bed import bed as beds
-from tests.bed import manifests
+from tests.bed import manifests, watch
 from tests.bed.bed import Bed
 from tests.bed.load import Load
 from tests.bed.process import wait_until
@@ -28,7 +26,6 @@ RATE = 40.0
 FACTORS = {"bad-release": 10.0, "unfixable": 20.0}
 """Default TIME_FACTOR: level 3 is told after 60 minutes, which at 10 would take six."""
 
-KPI = "error_ratio"
 BOUND_SECONDS = {"bad-release": 180.0, "unfixable": 280.0}
 
 out = Console(soft_wrap=True, highlight=False)
@@ -81,7 +78,7 @@ async def _play(scenario: str, factor: float, *, keep: bool) -> bool:
         story.tell("bed", "starting PostgreSQL, a simulated cluster, Prometheus, Alertmanager, ")
         async with beds.start(Path(folder), factor=factor) as bed, _load(bed):
             story.tell("up", f"task-manager v3 runs under {RATE:g} requests a second")
-            await wait_until(lambda: _healthy(bed), 90, "every KPI is within its target")
+            await wait_until(lambda: watch.healthy(bed), 90, "every KPI is within its target")
             story.tell("healthy", "KPIs are within their targets")
             ended_well = await SCENARIOS[scenario](bed, story)
             await _print_report(bed, story)
@@ -107,11 +104,11 @@ async def _bad_release(bed: Bed, story: Story) -> bool:
     deadline = story.clock.monotonic() + BOUND_SECONDS["bad-release"]
     while story.clock.monotonic() < deadline:
         await _watch(bed, story)
-        incident = await _incident(bed)
+        incident = await watch.incident(bed)
         if incident and incident["status"] != "open":
-            within, image = await _within(bed), await bed.image()
-            story.tell("after", f"{KPI} within target: {within}; the Deployment runs {image}")
-            told = [item for item in _pages(bed) if item["kind"] == "page"]
+            within, image = await watch.within(bed), await bed.image()
+            story.tell("after", f"{watch.KPI} within target: {within}; the Deployment runs {image}")
+            told = [item for item in watch.pages(bed) if item["kind"] == "page"]
             return within and image == f"{manifests.NAME}:v3" and len(told) >= 1
         await story.clock.sleep(beds.PAUSE)
     story.tell("late", f"not resolved within {BOUND_SECONDS['bad-release']:g} s", style="red")
@@ -128,16 +125,16 @@ async def _unfixable(bed: Bed, story: Story) -> bool:
     wanted = [1, 2, 3]
     while story.clock.monotonic() < deadline:
         await _watch(bed, story)
-        levels = sorted(_levels(bed))
+        levels = sorted(watch.levels(bed))
         if set(levels) >= set(wanted):
             break
         await story.clock.sleep(beds.PAUSE)
-    levels = sorted(_levels(bed))
+    levels = sorted(watch.levels(bed))
     story.tell("levels", f"levels told, one entry for each page and receiver: {levels}")
-    keys = [str(item["key"]) + str(item["receiver"]) for item in _pages(bed)]
+    keys = [str(item["key"]) + str(item["receiver"]) for item in watch.pages(bed)]
     mails = [str(mail["Message-ID"]) for mail in bed.mail.messages]
     repeated = len(keys) != len(set(keys)) or len(mails) != len(set(mails))
-    ended = [fact for fact in await _timeline(bed) if fact["kind"] == "run_ended"]
+    ended = [fact for fact in await watch.timeline(bed) if fact["kind"] == "run_ended"]
     exhausted = any("exhausted" in str(fact["text"]) for fact in ended)
     if not exhausted:
         story.tell("odd", "no run ended exhausted", style="red")
@@ -147,84 +144,25 @@ async def _unfixable(bed: Bed, story: Story) -> bool:
 SCENARIOS = {"bad-release": _bad_release, "unfixable": _unfixable}
 
 
-def _client(bed: Bed) -> ApiClient:
-    return ApiClient(bed.responder.url, bed.places.token_file("oncall"))
-
-
-async def _call(bed: Bed, path: str) -> Json:
-    return await asyncio.to_thread(_client(bed).call, "GET", path)
-
-
-async def _incident(bed: Bed) -> JsonObject | None:
-    """Return the incident on task-manager, once there is one."""
-    found = await _call(bed, "/api/v1/incidents")
-    mine = f"deployment/{manifests.NAMESPACE}/{manifests.NAME}"
-    for item in found if isinstance(found, list) else []:
-        if isinstance(item, dict) and item["target"] == mine:
-            return item
-    return None
-
-
-async def _timeline(bed: Bed) -> list[JsonObject]:
-    incident = await _incident(bed)
-    if incident is None:
-        return []
-    whole = await _call(bed, f"/api/v1/incidents/{incident['id']}")
-    timeline = whole["timeline"] if isinstance(whole, dict) else None
-    if not isinstance(timeline, list):
-        return []
-    return [fact for fact in timeline if isinstance(fact, dict)]
-
-
 async def _watch(bed: Bed, story: Story) -> None:
     """Tell what is new: the KPI, the alert, and every fact of the incident's timeline."""
-    if not await _within(bed):
-        story.tell("kpi", f"{KPI} has left its target", style="yellow")
+    if not await watch.within(bed):
+        story.tell("kpi", f"{watch.KPI} has left its target", style="yellow")
     for alert in await bed.prometheus.alerts():
         name = f"{alert.labels['alertname']} {alert.state}"
         subject = alert.labels.get("workload") or alert.labels.get("source", "")
         story.tell(f"alert {name} {subject}", f"alert {name}: {subject}", style="yellow")
-    for fact in await _timeline(bed):
+    for fact in await watch.timeline(bed):
         story.tell(f"{fact['at']}{fact['text']}", f"{fact['phase']}: {fact['text']}")
         story.times.setdefault(str(fact["kind"]), story.clock.monotonic() - story.began)
 
 
-async def _within(bed: Bed) -> bool:
-    """Say whether the KPI is within its target, as the recording rule sees it."""
-    value = await bed.prometheus.query(f"namespace_workload:kpi_{KPI}:rate")
-    target = await bed.prometheus.query(f'max(kpi_target{{kpi="{KPI}"}})')
-    return bool(value and target) and value[0][1] < target[0][1]
-
-
-async def _healthy(bed: Bed) -> bool:
-    up = await bed.prometheus.query(
-        'min(up) == 1 and on () (kpi_source_up{collector="app_metrics"} == 1)'
-    )
-    return bool(up) and await _within(bed) and await bed.rolled_out()
-
-
-def _pages(bed: Bed) -> list[dict[str, object]]:
-    """Return what reached the pager's sink, with the receiver that it was sent to."""
-    return [
-        {**item.json, "receiver": item.path.strip("/")}
-        for item in bed.pager.received
-        if isinstance(item.json, dict)
-    ]
-
-
-def _levels(bed: Bed) -> list[int]:
-    """Return the level of every page that reached a sink, mails included."""
-    paged = [int(str(item["level"])) for item in _pages(bed) if item["kind"] == "page"]
-    mailed = [3 for mail in bed.mail.messages if "manager@" in str(mail["X-Rcpt-To"])]
-    return paged + mailed
-
-
 async def _print_report(bed: Bed, story: Story) -> None:
-    incident = await _incident(bed)
+    incident = await watch.incident(bed)
     if incident is not None:
         path = f"/api/v1/incidents/{incident['id']}/report"
         out.rule("report")
-        out.print(Markdown(await asyncio.to_thread(_client(bed).text, path)))
+        out.print(Markdown(await asyncio.to_thread(watch.client(bed).text, path)))
     out.rule("times")
     kinds = (
         "kpi",
