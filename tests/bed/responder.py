@@ -1,0 +1,57 @@
+"""The responder alone, on a simulated cluster with `task-manager:v3`; nothing scrapes or alerts."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bed import manifests
+from tests.bed.bed import Program
+from tests.bed.cluster.interface import Cluster
+from tests.bed.cluster.simulated import SimulatedCluster
+from tests.bed.process import free_port
+from tests.bed.settings import Files, Places, write_configuration
+from tests.bed.sinks import HttpSink, SmtpSink
+
+
+@dataclass
+class Alone:
+    """What runs."""
+
+    places: Places
+    files: Files
+    cluster: Cluster
+    pager: HttpSink
+    responder: Program
+
+
+@asynccontextmanager
+async def start(root: Path, *, policies: Path | None = None) -> AsyncIterator[Alone]:
+    """Start it with the shipped policies, or with others; durations are divided by 10."""
+    async with (
+        SimulatedCluster.start(root / "cluster") as cluster,
+        HttpSink.start() as pager,
+        SmtpSink.start() as mail,
+    ):
+        await cluster.image(f"{manifests.NAME}:v3")
+        await cluster.apply(manifests.deployment("v3", replicas=1, env={"DATABASE_URL": ""}))
+        places = Places(
+            root=root,
+            kubeconfig=cluster.kubeconfig,
+            exporter_port=free_port(),
+            responder_port=free_port(),
+            probe_url="http://127.0.0.1:1",
+            postgres_dsn="postgresql://127.0.0.1:1/none",
+            pager_url=pager.url,
+            mail_port=mail.port,
+        )
+        files = write_configuration(places, factor=10.0, policies=policies)
+        argv = [sys.executable, "-m", "responder", "serve", "--config", str(files.responder)]
+        url = f"http://127.0.0.1:{places.responder_port}"
+        program = Program("alert-responder", argv, url, root)
+        await program.start()
+        try:
+            yield Alone(places, files, cluster, pager, program)
+        finally:
+            await program.stop()
