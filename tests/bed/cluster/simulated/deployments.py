@@ -67,14 +67,13 @@ class Rollout:
 
     def sync(self) -> None:
         """Take the next step and write the status; further steps follow the changes this makes."""
-        new = self._new()
         if flag(self._deployment, "spec", "paused"):
             self._scale_while_paused()
+        elif text(self._deployment, "spec", "strategy", "type") == "Recreate":
+            self._recreate()
         else:
-            new = self._current(new)
-            if text(self._deployment, "spec", "strategy", "type") == "Recreate":
-                self._recreate(new)
-            elif not self._grow(new):
+            new = self._current()
+            if not self._grow(new):
                 self._shrink_old(new)
         self._write_status()
 
@@ -100,8 +99,9 @@ class Rollout:
     def _old(self) -> list[Obj]:
         return [rs for rs in self._owned() if hash_of(rs) != self._wanted_hash]
 
-    def _current(self, new: Obj | None) -> Obj:
+    def _current(self) -> Obj:
         """Return the ReplicaSet of the wanted template, made or raised to the newest revision."""
+        new = self._new()
         newest = max([revision_of(rs) for rs in self._old()], default=0) + 1
         if new is None:
             new = self._store.create(REPLICA_SET, self._replica_set(newest))
@@ -195,13 +195,13 @@ class Rollout:
                 self._scale(replica_set, have - gone)
                 room -= gone
 
-    def _recreate(self, new: Obj) -> None:
+    def _recreate(self) -> None:
         for replica_set in self._old():
             self._scale(replica_set, 0)
         old = {uid_of(replica_set) for replica_set in self._old()}
         pods = self._store.every(POD, namespace_of(self._deployment))
         if not any(controller_of(pod) in old for pod in pods):
-            self._scale(new, self._replicas)
+            self._scale(self._current(), self._replicas)
 
     def _scale_while_paused(self) -> None:
         active = [rs for rs in self._owned() if number(rs, "spec", "replicas")]

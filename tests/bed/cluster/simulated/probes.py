@@ -40,6 +40,8 @@ class Probe:
                 return await self._tcp(part(self.spec, "tcpSocket"))
         except TimeoutError:
             return "context deadline exceeded"
+        except aiohttp.ClientConnectorError as error:
+            return f"dial tcp {error.host}:{error.port}: {error.os_error.strerror}"
         except (OSError, aiohttp.ClientError) as error:
             return str(error)
 

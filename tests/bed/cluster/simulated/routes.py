@@ -126,6 +126,8 @@ class ApiServer:
         if tail := request.query.get("tailLines"):
             lines = text.splitlines(keepends=True)
             text = "".join(lines[max(0, len(lines) - int(tail)) :])
+        if limit := request.query.get("limitBytes"):
+            text = text.encode()[: int(limit)].decode(errors="ignore")
         return web.Response(text=text)
 
 

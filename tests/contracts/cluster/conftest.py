@@ -1,0 +1,40 @@
+"""The clusters that have to behave alike, and a namespace of its own for each test."""
+
+from collections.abc import AsyncIterator
+from secrets import token_hex
+
+import pytest
+import pytest_asyncio
+
+from tests.bed.cluster.client import Client
+from tests.bed.cluster.interface import Cluster
+from tests.bed.cluster.simulated import SimulatedCluster
+
+FORMS = {"simulated": SimulatedCluster.start}
+"""Form → its `start(root)`; the real cluster joins here."""
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=list(FORMS))
+async def cluster(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Cluster]:
+    """One cluster of each form for all tests, which share its node and its faults."""
+    async with FORMS[request.param](tmp_path_factory.mktemp("cluster")) as started:
+        for tag in ("v1", "v2", "sick", "crash"):
+            await started.image(f"probe-app:{tag}")
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def api(cluster: Cluster) -> AsyncIterator[Client]:
+    async with Client.connect(cluster.kubeconfig) as connected:
+        yield connected
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def namespace(cluster: Cluster) -> AsyncIterator[str]:
+    """A fresh namespace, deleted with all that is in it."""
+    name = f"test-{token_hex(4)}"
+    await cluster.apply({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name}})
+    yield name
+    await cluster.delete("Namespace", "", name)
