@@ -111,14 +111,15 @@ async def rollout(plan: Plan, ctx: StepContext) -> Rollout:
         state, detail = SettledState.FAILED, f"{plan.target} was deleted and made anew"
     elif workload.rolled_out:
         state, detail = SettledState.DONE, f"rolled out: {counts}"
-    elif _has_stalled(workload, ctx.intent_at):
+    elif has_stalled(workload, ctx.intent_at):
         state, detail = SettledState.FAILED, f"the rollout is stuck ({STALLED}): {counts}"
     else:
         state, detail = SettledState.PENDING, f"rolling out: {counts}"
     return Rollout(workload, Settled(state, detail, facts))
 
 
-def _has_stalled(workload: Workload, since: datetime) -> bool:
+def has_stalled(workload: Workload, since: datetime) -> bool:
+    """Say whether the controller gave up on the newest template after `since`."""
     observed = workload.observed_generation >= workload.generation
     at = workload.progressing_at
     # The API writes whole seconds.

@@ -1,5 +1,7 @@
 """Restart, scale and rollback on a cluster: once, on the right object, or not at all."""
 
+import asyncio
+
 import pytest
 
 from exporter.shared.errors import ConflictError, PermanentError, TransientError
@@ -158,6 +160,24 @@ async def test_a_target_changed_since_the_plan_is_left_alone(bench: Bench, actio
         await attempt.apply()
     assert LAST_ACTION not in (await bench.read(target)).annotations
     assert await attempt.probe() is Probe.UNKNOWN
+
+
+@pytest.mark.parametrize("action", EFFECTS)
+async def test_a_change_between_the_last_read_and_the_write_wins(bench: Bench, action: str) -> None:
+    target = await released(bench)
+    attempt = await Attempt.planned(bench, target, action, EFFECTS[action])
+    await bench.cluster.faults.add(Fault("patch", target.name, latency=1.0))
+    since = len(bench.cluster.requests())
+    applying = asyncio.create_task(attempt.apply())
+
+    async def is_on_its_way() -> bool:
+        return any(request.startswith("patch") for request in bench.seen(since))
+
+    await wait_until(is_on_its_way, 5, "the write to arrive")
+    await bench.patch(target, {"minReadySeconds": 1})
+    with pytest.raises(ConflictError):
+        await applying
+    assert LAST_ACTION not in (await bench.read(target)).annotations
 
 
 @pytest.mark.parametrize("action", EFFECTS)
