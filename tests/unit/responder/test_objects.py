@@ -45,6 +45,6 @@ def workload(at: datetime | None, *, reason: str = STALLED, observed: int = 2) -
     ],
 )
 def test_only_a_condition_from_after_the_effect_says_that_it_is_stuck(
-    found: Workload, stalled: bool
+    found: Workload, *, stalled: bool
 ) -> None:
     assert has_stalled(found, INTENT) is stalled
