@@ -1,0 +1,131 @@
+"""The composition root: settings → clients → collectors → schedule → server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+
+import exporter.collectors
+from exporter import schedule as schedules
+from exporter.clients import OpenClients
+from exporter.contract import CollectorSpec, Metric, PolledSource, Sample, Source
+from exporter.exposition.document import Document
+from exporter.exposition.store import FragmentStore
+from exporter.kpi import CATALOGUE
+from exporter.readings import TARGET, target_samples
+from exporter.schedule import Schedule
+from exporter.server import Views, build
+from exporter.settings import PREFIX, ExporterSettings, settings_model
+from exporter.shared.clock import Clock
+from exporter.shared.config import Section, load_settings
+from exporter.shared.http import Server
+from exporter.shared.log import get_log
+from exporter.shared.plugins import discover
+from exporter.shared.tasks import cancel, stop_signal, teardown
+
+BUILD = Metric(
+    "kpi_exporter_build_info", "Always 1; tells the exporter's version.", "gauge", ("version",)
+)
+
+Specs = Mapping[str, CollectorSpec[Section]]
+
+_log = get_log(__name__)
+
+
+def collectors() -> Specs:
+    """Return every collector there is."""
+    return discover(exporter.collectors, CollectorSpec)
+
+
+def model(specs: Specs) -> type[ExporterSettings]:
+    """Return the settings' model for these collectors and the catalogue's targets."""
+    targets = {kpi.name: kpi.target for kpi in CATALOGUE.values() if kpi.target is not None}
+    return settings_model(specs, targets)
+
+
+def read_settings(path: Path | None, environ: Mapping[str, str], specs: Specs) -> ExporterSettings:
+    """Read the settings. Raises ConfigError with every problem."""
+    return load_settings(model(specs), path, prefix=PREFIX, environ=environ)
+
+
+def families(specs: Specs) -> tuple[Metric, ...]:
+    """Return every family that the exporter can publish, in the order of the exposition."""
+    collected = [metric for spec in specs.values() for metric in spec.metrics]
+    return (*collected, *schedules.FAMILIES, TARGET, BUILD)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Sources at work, and what they publish."""
+
+    schedule: Schedule
+    store: FragmentStore
+
+    def document(self) -> Document:
+        """Return everything that is published now."""
+        self.schedule.refresh()
+        return self.store.document()
+
+    def views(self) -> Views:
+        """Return what the server shows."""
+        return Views(
+            self.document,
+            self.schedule.missing,
+            lambda: [state.record() for state in self.schedule.states],
+        )
+
+
+@asynccontextmanager
+async def running(
+    settings: ExporterSettings, specs: Specs, clock: Clock, *, every: timedelta | None = None
+) -> AsyncIterator[Running]:
+    """Run the enabled collectors until the block ends; `every` stands in for their intervals."""
+    sections = settings.enabled()
+    enabled = {name: specs[name] for name in sorted(sections)}
+    store = FragmentStore(families(enabled), max_series=settings.max_series)
+    own = store.open((TARGET, BUILD), budgeted=False)
+    own.put("targets", target_samples(settings.targets()))
+    own.put("build", [Sample(BUILD, (version("runbookd"),), 1.0)])
+    schedule = Schedule(store, clock, settings.targets())
+    async with teardown() as closing:
+        clients = OpenClients(
+            kubeconfig=settings.kubeconfig,
+            applications=[each.application() for each in settings.applications],
+            clock=clock,
+        )
+        closing.add("clients", clients.close)
+        for name, spec in enabled.items():
+            found = [_paced(source, every) for source in spec.sources(sections[name], clients)]
+            schedule.add(name, spec.metrics, found)
+        work = asyncio.create_task(schedule.run(), name="schedule")
+        closing.add("schedule", lambda: cancel(work))
+        yield Running(schedule, store)
+
+
+def _paced(source: Source, every: timedelta | None) -> Source:
+    if every is None or not isinstance(source, PolledSource):
+        return source
+    return replace(source, interval=every)
+
+
+async def serve(settings: ExporterSettings, specs: Specs, clock: Clock) -> None:
+    """Serve until SIGTERM or SIGINT; then stop listening, finish open requests, close the rest.
+
+    Raises OSError when the address cannot be bound.
+    """
+    async with (
+        stop_signal() as stop,
+        running(settings, specs, clock) as work,
+        teardown() as closing,
+    ):
+        listen = settings.listen
+        server = await Server.start(build(work.views()), listen.address, listen.port)
+        closing.add("server", server.close, within=timedelta(seconds=10))
+        _log.info("listening", url=server.url, sources=len(work.schedule.states))
+        if not work.schedule.states:
+            _log.warning("no collector is enabled: only the exporter's own series are published")
+        await stop.wait()
+        _log.info("stopping")

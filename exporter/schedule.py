@@ -1,0 +1,248 @@
+"""Runs every source as a task of its own, apart from scrapes and from each other."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from itertools import chain
+
+from exporter import sources
+from exporter.contract import (
+    Collected,
+    Metric,
+    PolledSource,
+    Publisher,
+    Reading,
+    Sample,
+    Source,
+    StreamedSource,
+)
+from exporter.exposition.store import FragmentStore
+from exporter.readings import FAMILIES as READING_FAMILIES
+from exporter.readings import reading_samples
+from exporter.shared.clock import Clock
+from exporter.shared.errors import RunbookdError, TransientError
+from exporter.shared.log import get_log
+from exporter.shared.tasks import cancel
+from exporter.sources import SourceState
+
+FAMILIES: tuple[Metric, ...] = (*READING_FAMILIES, *sources.FAMILIES)
+"""What the schedule publishes beside the collectors' own metrics."""
+
+LONGEST_WAIT = 4
+"""Intervals that a failing source waits at most before it is tried again."""
+
+STREAM_RESTART = timedelta(seconds=30)
+"""Longest wait before a stream that ended is started again."""
+
+_log = get_log(__name__)
+
+
+class Schedule:
+    """All sources: their tasks, their records, and what they published."""
+
+    def __init__(
+        self,
+        store: FragmentStore,
+        clock: Clock,
+        targets: Mapping[str, float],
+        *,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`targets` are the KPIs' bounds; `jitter` returns numbers from 0 to 1."""
+        self.states: list[SourceState] = []
+        self._store = store
+        self._clock = clock
+        self._targets = targets
+        self._jitter = jitter
+        self._own = store.open(sources.FAMILIES, budgeted=False)
+
+    def add(self, collector: str, metrics: Sequence[Metric], found: Iterable[Source]) -> None:
+        """Take the sources of a collector in. Raises RunbookdError when two have one name."""
+        for source in found:
+            fragments = self._store.open((*metrics, *READING_FAMILIES))
+            state = SourceState(collector, source, fragments, self._clock.monotonic())
+            if any(state.name == other.name for other in self.states):
+                raise RunbookdError(f"two sources are called {state.name}")
+            self.states.append(state)
+
+    async def run(self) -> None:
+        """Run all sources until cancelled."""
+        tasks = [
+            asyncio.create_task(self._run(state), name=f"source {state.name}")
+            for state in self.states
+        ]
+        try:
+            await asyncio.gather(*tasks)
+            await asyncio.Event().wait()  # no source at all: there is nothing to end
+        finally:
+            await cancel(*tasks)
+
+    @property
+    def passes(self) -> int:
+        """Return how many passes each polled source has ended at least, well or not.
+
+        A stream knows all it can once it has answered.
+        """
+        ended = (state.ended for state in self.states if isinstance(state.source, PolledSource))
+        return 0 if self.missing() else min(ended, default=2)
+
+    def refresh(self) -> None:
+        """Drop what is too old and bring the sources' own series up to date; quick."""
+        monotonic = self._clock.monotonic()
+        for state in self.states:
+            if not state.streaming and state.left(monotonic) <= timedelta(0):
+                self._expire(state)
+            self._own.put(state.name, state.samples())
+
+    def missing(self) -> dict[str, str]:
+        """Return the sources whose first attempt has not ended yet, with what is awaited."""
+        return {
+            state.name: "the first pass has not ended"
+            if isinstance(state.source, PolledSource)
+            else "the first listing is not complete"
+            for state in self.states
+            if not state.ended
+        }
+
+    async def _run(self, state: SourceState) -> None:
+        match state.source:
+            case PolledSource() as polled:
+                await self._poll(state, polled)
+            case StreamedSource() as streamed:
+                await self._follow(state, streamed)
+
+    async def _poll(self, state: SourceState, source: PolledSource) -> None:
+        """Ask the source again and again; a failing one less often."""
+        while True:
+            began = self._clock.monotonic()
+            state.attempts += 1
+            asked_to_wait = timedelta(0)
+            try:
+                async with asyncio.timeout(source.timeout.total_seconds()):
+                    collected = await source.collect()
+                state.fragments.put("", self._samples(collected))
+                self._succeeded(state)
+            except (Exception, asyncio.CancelledError) as error:
+                if _is_cancelled():
+                    raise
+                self._failed(state, error)
+                if isinstance(error, TransientError):
+                    asked_to_wait = error.retry_after or asked_to_wait
+            took = timedelta(seconds=self._clock.monotonic() - began)
+            state.duration = took.total_seconds()
+            back_off = self._back_off(state, source.interval, LONGEST_WAIT * source.interval)
+            await self._clock.sleep(max(source.interval - took, back_off, asked_to_wait))
+
+    async def _follow(self, state: SourceState, source: StreamedSource) -> None:
+        """Run the stream; start it again when it ends, fails, or is silent for too long."""
+        longest = min(STREAM_RESTART, source.stale_after / 2)
+        while True:
+            state.attempts += 1
+            if state.left(self._clock.monotonic()) <= timedelta(0):
+                self._expire(state)
+            if not state.fragments.series:  # else the age of what is shown still counts
+                state.since = self._clock.monotonic()
+            state.streaming = True
+            run = asyncio.create_task(
+                _ended(source.run(self._publisher(state))), name=f"stream {state.name}"
+            )
+            watch = asyncio.create_task(self._expiry(state), name=f"expiry {state.name}")
+            try:
+                await asyncio.wait({run, watch}, return_when=asyncio.FIRST_COMPLETED)
+                self._failed(state, _why_over(run))
+            finally:
+                state.streaming = False
+                await cancel(run, watch)
+            await self._clock.sleep(self._back_off(state, longest / 8, longest))
+
+    async def _expiry(self, state: SourceState) -> None:
+        """Return when the stream was silent for too long, having dropped what it published."""
+        while (left := state.left(self._clock.monotonic())) > timedelta(0):
+            await self._clock.sleep(left)
+        self._expire(state)
+
+    def _publisher(self, state: SourceState) -> Publisher:
+        def failed(reason: str) -> None:
+            if state.failed(reason, reason):
+                _log.warning("source fails", source=state.name, reason=reason)
+
+        return _Publisher(state, self._samples, alive=lambda: self._succeeded(state), failed=failed)
+
+    def _expire(self, state: SourceState) -> None:
+        if state.fragments.series:
+            _log.warning(
+                "series dropped: too old",
+                source=state.name,
+                series=state.fragments.series,
+                older_than_seconds=state.expires_after.total_seconds(),
+            )
+        state.fragments.clear()
+
+    def _back_off(self, state: SourceState, first: timedelta, longest: timedelta) -> timedelta:
+        """Return a wait between nothing and twice the last bound (full jitter), within `longest`.
+
+        Without a failure there is none.
+        """
+        if not state.in_a_row:
+            return timedelta(0)
+        doubled = first * 2.0 ** min(state.in_a_row, 16)
+        return self._jitter() * min(doubled, longest)
+
+    def _samples(self, collected: Collected) -> Iterable[Sample]:
+        return chain(collected.samples, reading_samples(collected.readings, self._targets))
+
+    def _succeeded(self, state: SourceState) -> None:
+        if state.succeeded(self._clock.now(), self._clock.monotonic()):
+            _log.info("source works", source=state.name, series=state.fragments.series)
+
+    def _failed(self, state: SourceState, error: BaseException) -> None:
+        """Count a failure, and tell of it when the source worked before."""
+        reason, text = sources.reason_of(error), sources.told(error)
+        if state.failed(reason, text):
+            bug = error if reason == "bug" else None
+            _log.warning("source fails", source=state.name, reason=reason, error=text, exc_info=bug)
+
+
+def _is_cancelled() -> bool:
+    """Say whether this task is to end; otherwise it met the cancellation of something shared."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _why_over(run: "asyncio.Task[None]") -> BaseException:
+    """Return why a stream is over: what it raised, or that it was silent for too long."""
+    if not run.done():
+        return TimeoutError("no sign of life")
+    return asyncio.CancelledError() if run.cancelled() else run.exception() or AssertionError()
+
+
+async def _ended(run: Awaitable[None]) -> None:
+    """Run a stream, which has no end of its own."""
+    await run
+    raise RunbookdError("the stream ended by itself")
+
+
+class _Publisher:
+    """contract.Publisher of one streamed source."""
+
+    def __init__(
+        self,
+        state: SourceState,
+        samples: Callable[[Collected], Iterable[Sample]],
+        *,
+        alive: Callable[[], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        self._state = state
+        self._samples = samples
+        self.delete = state.fragments.delete
+        self.begin = state.fragments.begin
+        self.sweep = state.fragments.sweep
+        self.alive = alive
+        self.failed = failed
+
+    def put(self, key: str, samples: Iterable[Sample], readings: Iterable[Reading] = ()) -> None:
+        """Replace everything published under `key`."""
+        collected = Collected(tuple(samples), tuple(readings))
+        self._state.fragments.put(key, self._samples(collected))

@@ -1,0 +1,48 @@
+"""The exporter's pages. A scrape collects nothing: it gets what the schedule last brought."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from exporter.exposition.document import CONTENT_TYPE, Document
+from exporter.shared.http import health_routes
+
+INDEX = """<!doctype html><html lang="en"><title>kpi-exporter</title><h1>kpi-exporter</h1><ul>
+<li><a href="metrics">metrics</a><li><a href="healthz">healthz</a><li><a href="readyz">readyz</a>
+<li><a href="debug/collectors">debug/collectors</a></ul></html>"""
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What the pages show; each is quick and does no I/O."""
+
+    document: Callable[[], Document]
+    missing: Callable[[], Mapping[str, str]]
+    """What is not ready yet, with what it waits for."""
+    records: Callable[[], Sequence[Mapping[str, object]]]
+    """One record for each source."""
+
+
+def build(views: Views) -> web.Application:
+    """Return the application: /metrics, /healthz, /readyz, /debug/collectors and an index."""
+
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(body=views.document().text(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def collectors(_request: web.Request) -> web.Response:
+        return web.json_response({"sources": list(views.records())})
+
+    async def index(_request: web.Request) -> web.Response:
+        return web.Response(text=INDEX, content_type="text/html")
+
+    app = web.Application()
+    app.add_routes(health_routes(views.missing))
+    app.add_routes(
+        [
+            web.get("/", index),
+            web.get("/metrics", metrics),
+            web.get("/debug/collectors", collectors),
+        ]
+    )
+    return app
