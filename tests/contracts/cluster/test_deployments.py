@@ -82,6 +82,8 @@ async def test_a_rollback_reuses_the_replica_set_and_makes_it_the_newest_revisio
     assert await probe.revisions() == {"probe-app:v1": "1", "probe-app:v2": "2"}
     [old] = [found for found in await probe.replica_sets() if revision_of(found) == "1"]
     template = at(first, "spec.template")
+    assert isinstance(template, dict)
+    template["metadata"]["creationTimestamp"] = None  # as kubectl sends it
     patch = [
         {"op": "test", "path": "/metadata/uid", "value": at(first, "metadata.uid")},
         {"op": "replace", "path": "/spec/template", "value": template},

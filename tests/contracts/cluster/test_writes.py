@@ -93,7 +93,12 @@ async def test_a_strategic_patch_merges_lists_by_their_keys(api: Client, namespa
     assert env == {"B": "3", "C": "4"}
     ports = [port["containerPort"] for port in items(containers["probe"], "ports")]
     assert sorted(map(str, ports)) == ["8000", "9000"]
-    assert set(containers) == {"probe", "sidecar"}
+    assert list(containers) == ["probe", "sidecar"]
+    extra = {"name": "extra", "image": "probe-app:v1"}
+    patch = {"spec": {"template": {"spec": {"containers": [extra]}}}}
+    answer = await api.send("PATCH", path, patch, content_type=STRATEGIC_PATCH)
+    order = [c["name"] for c in items(answer.body, "spec.template.spec.containers")]
+    assert order == ["extra", "probe", "sidecar"]  # as in Kubernetes' own page on patches
 
 
 async def test_a_patch_without_effect_is_no_write(api: Client, namespace: str) -> None:

@@ -18,6 +18,7 @@ from tests.bed.cluster.simulated.objects import (
     part,
     text,
     uid_of,
+    without_nulls,
 )
 from tests.bed.cluster.simulated.patches import apply_patch
 from tests.bed.cluster.simulated.status import ApiError, conflict, invalid, not_found
@@ -77,7 +78,7 @@ class Api:
 
     def create(self, target: Target, obj: Obj) -> Obj:
         """Store a new object. Raises ApiError (404, 409, 422)."""
-        obj = deepcopy(obj)
+        obj = without_nulls(obj)
         metadata = ensure(obj, "metadata")
         if target.kind.namespaced:
             if self._store.find(NAMESPACE, "", target.namespace) is None:
@@ -113,6 +114,7 @@ class Api:
 
     def _write(self, target: Target, before: Obj, after: Obj) -> Obj:
         kind, name = target.kind, target.name
+        after = without_nulls(after)
         for field in ("name", "namespace"):
             if text(after, "metadata", field) not in {"", text(before, "metadata", field)}:
                 raise ApiError(400, f"the {field} of the object does not match the URL")

@@ -44,6 +44,17 @@ def number(obj: object, *path: str, default: int = 0) -> int:
     return found if isinstance(found, int) else default
 
 
+def without_nulls(obj: Obj) -> Obj:
+    """Return a copy without null fields, as the API server's typed reading leaves it."""
+    return {key: _read(value) for key, value in obj.items() if value is not None}
+
+
+def _read(value: object) -> object:
+    if isinstance(value, dict):
+        return without_nulls(value)
+    return [_read(item) for item in value] if isinstance(value, list) else value
+
+
 def flag(obj: object, *path: str) -> bool:
     """Tell whether `path` holds true."""
     return part(obj, *path[:-1]).get(path[-1]) is True

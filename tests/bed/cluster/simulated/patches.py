@@ -210,7 +210,6 @@ def _merge_items(key: str, have: list[Obj], patch: list[Obj]) -> list[object]:
         strategic_merge(have[places[name]] if (name := item.get(key)) in places else {}, item)
         for item in changed
     ]
-    patched.sort(key=lambda item: places.get(_key(item, key), -1))
     names = gone | {item.get(key) for item in changed}
     kept: list[object] = [item for item in have if item.get(key) not in names]
     return _interleave(kept, patched, dict(places), key)

@@ -2,7 +2,7 @@
 
 from secrets import token_hex
 
-from tests.bed.cluster.simulated.kinds import EVENT
+from tests.bed.cluster.simulated.kinds import EVENT, NAMESPACE
 from tests.bed.cluster.simulated.objects import Obj, name_of, namespace_of, number, text, uid_of
 from tests.bed.cluster.simulated.store import Store
 
@@ -24,6 +24,8 @@ class Recorder:
 
     def _record(self, kind: str, source: str, obj: Obj, reason: str, message: str) -> None:
         namespace = namespace_of(obj) or "default"
+        if self._store.find(NAMESPACE, "", namespace) is None:
+            return  # it went together with the object
         identity = (uid_of(obj), reason, message)
         name = self._names.get(identity, "")
         if name and self._store.find(EVENT, namespace, name):
