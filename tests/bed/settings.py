@@ -122,7 +122,9 @@ def _responder(places: Places) -> Callable[[Document], None]:
             if "webhook" in receiver:
                 receiver["webhook"]["url"] = f"{places.pager_url}/{name}"
             else:
-                receiver["email"] |= {"host": "127.0.0.1", "port": places.mail_port}
+                # The sink has no certificate.
+                sink = {"host": "127.0.0.1", "port": places.mail_port, "starttls": False}
+                receiver["email"] |= sink
 
     return fill
 

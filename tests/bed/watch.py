@@ -65,8 +65,16 @@ def pages(bed: Bed) -> list[dict[str, object]]:
     ]
 
 
-def levels(bed: Bed) -> list[int]:
-    """Return the level of every page that reached a sink, mails included."""
-    paged = [int(str(item["level"])) for item in pages(bed) if item["kind"] == "page"]
-    mailed = [3 for mail in bed.mail.messages if "manager@" in str(mail["X-Rcpt-To"])]
-    return paged + mailed
+def paged(bed: Bed) -> list[tuple[int, str]]:
+    """Return (level, receiver) of every page that reached a sink, repeats included."""
+    pager = [
+        (int(str(item["level"])), str(item["receiver"]))
+        for item in pages(bed)
+        if item["kind"] == "page"
+    ]
+    mails = [
+        (3 if "manager@" in str(mail["X-Rcpt-To"]) else 1, str(mail["X-Rcpt-To"]))
+        for mail in bed.mail.messages
+        if "[page]" in str(mail["Subject"])
+    ]
+    return sorted(pager + mails)
