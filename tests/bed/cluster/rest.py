@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import aiohttp
 
 AGENT = "bed"
-"""User agent of the bed's own requests."""
+"""The bed's own requests: neither on record nor hit by faults."""
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 PLURALS = {
     "Namespace": "namespaces",

@@ -9,9 +9,6 @@ from pathlib import Path
 from tests.bed.cluster.interface import Fault, RequestSeen
 from tests.bed.cluster.simulated.status import ApiError
 
-BED_AGENT = "bed"
-"""The bed's own requests are neither on record nor hit by faults."""
-
 
 class Audit:
     """A file with one line of JSON for each request; its reader is another process."""

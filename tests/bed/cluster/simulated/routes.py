@@ -8,9 +8,10 @@ import msgspec
 from aiohttp import web
 
 from tests.bed.cluster.interface import Fault, RequestSeen
+from tests.bed.cluster.rest import AGENT
 from tests.bed.cluster.simulated.addresses import Addresses
 from tests.bed.cluster.simulated.api import Api, Target, read_path, verb_of
-from tests.bed.cluster.simulated.faults import BED_AGENT, Audit, Faults
+from tests.bed.cluster.simulated.faults import Audit, Faults
 from tests.bed.cluster.simulated.kinds import POD, discovery
 from tests.bed.cluster.simulated.kubelet import Kubelet
 from tests.bed.cluster.simulated.objects import Obj
@@ -77,7 +78,7 @@ class ApiServer:
 
     async def _meet_faults(self, request: web.Request) -> Fault | None:
         agent = request.headers.get("User-Agent", "")
-        if agent == BED_AGENT:
+        if agent == AGENT:
             return None
         verb = verb_of(request.method, request.path, request.query)
         self._audit.record(RequestSeen(verb, request.path, agent))
