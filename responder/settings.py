@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue
 
 from exporter.shared.config import Duration, Section
 
@@ -21,10 +21,17 @@ class Listen(Section):
     """Port to bind; 0 takes a free one and logs it."""
 
 
+def _of_a_person(name: str) -> str:
+    if name in ("alert", "runbookd"):
+        raise ValueError(f"{name!r} stands for the machine; choose another name")
+    return name
+
+
 class Token(Section):
     """A bearer token; its name goes to the timeline."""
 
-    name: str
+    name: Annotated[str, AfterValidator(_of_a_person)]
+    """Not `alert` or `runbookd`: those stand for the machine on the timeline."""
     role: Role
     token_file: Path
     """Read again when it changes, so that a rotated secret needs no restart."""

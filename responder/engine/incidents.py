@@ -20,6 +20,9 @@ from responder.store.database import Transaction
 CURES = (RunResult.CURED, RunResult.COMPLETED, RunResult.STOPPED)
 """Results after which an incident may end once its alerts have resolved."""
 
+BY_ALERT = "alert"
+"""Who requested a run that no person asked for; no token may have this name."""
+
 LONGEST_WAIT = timedelta(hours=1)
 RECHECK = timedelta(seconds=15)
 """How often an incident whose alerts have resolved without a cure is verified afresh."""
@@ -122,7 +125,7 @@ async def _ensure_run(
     newest = max(episode.starts_at for episode in open_episodes)
     fired_anew = last is not None and last.result in CURES and newest > (last.ended_at or now)
     if last is None or fired_anew:
-        await create_run(services, tx, incident, incident.runbook, requested_by="alert", now=now)
+        await create_run(services, tx, incident, incident.runbook, requested_by=BY_ALERT, now=now)
 
 
 async def _end_if_over(

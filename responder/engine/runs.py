@@ -5,7 +5,7 @@ from responder.domain.incident import Incident, IncidentStatus, Run, RunStatus
 from responder.domain.plan import RunResult
 from responder.domain.timeline import Fact, Kind, Phase
 from responder.engine import messages
-from responder.engine.incidents import CURES
+from responder.engine.incidents import BY_ALERT, CURES
 from responder.engine.services import Services
 from responder.store.database import Transaction
 
@@ -21,14 +21,18 @@ async def begin(services: Services, incident_id: int, number: int) -> Run:
     return run
 
 
-async def is_over(services: Services, incident_id: int) -> bool:
-    """Say whether the reason to act is gone: a person resolved it, or every alert did."""
+async def is_over(services: Services, incident_id: int, number: int) -> bool:
+    """Say whether the reason to act is gone: a person resolved it, or every alert did.
+
+    What a person asked for has no alert as its reason.
+    """
     async with services.store.reading() as tx:
         incident = await tx.incidents.get(incident_id)
+        run = await tx.runs.get(incident_id, number)
         episodes = await tx.episodes.of_incident(incident_id)
-    if incident is None or incident.status is not IncidentStatus.OPEN:
+    if incident is None or run is None or incident.status is not IncidentStatus.OPEN:
         return True
-    return bool(episodes) and all(episode.ended_at for episode in episodes)
+    return run.requested_by == BY_ALERT and all(episode.ended_at for episode in episodes)
 
 
 async def end(

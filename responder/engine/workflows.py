@@ -44,8 +44,8 @@ async def _begin(incident_id: int, number: int) -> JsonObject:
 
 
 @DBOS.step(name="is_over")
-async def _is_over(incident_id: int) -> bool:
-    return await runs.is_over(bound(), incident_id)
+async def _is_over(incident_id: int, number: int) -> bool:
+    return await runs.is_over(bound(), incident_id, number)
 
 
 @DBOS.step(name="now")
@@ -111,7 +111,7 @@ async def remediate_v1(incident_id: int, number: int) -> str:
     hold = timedelta(seconds=float(str(frozen["hold"])))
     done: list[Done] = []
     while True:
-        resolved = await _is_over(incident_id)
+        resolved = await _is_over(incident_id, number)
         match next_command(runbook.steps, done, resolved=resolved, roles=roles):
             case Finish(result, reason):
                 await _end(incident_id, number, result.value, reason)

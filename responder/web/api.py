@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from responder.domain.incident import IncidentStatus
-from responder.domain.policy import Mode, Runbook, StepDef
+from responder.domain.policy import Limits, Mode, Runbook, StepDef
 from responder.domain.values import Target
 from responder.engine.engine import Engine
 from responder.engine.preview import preview
@@ -21,6 +22,10 @@ CALLER: web.RequestKey[str] = web.RequestKey("caller", str)
 
 MOST = 200
 """Incidents in one list."""
+
+BY_HAND = Limits(cooldown=timedelta(0))
+"""For an action that a person names: who is on it need not wait for what was tried before. Budgets
+and everything else of the gate hold."""
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -245,7 +250,7 @@ class Api:
         except ValidationError as error:
             raise _refuse(_first(error)) from error
         step = StepDef(wanted.action, params.model_dump(mode="json"))
-        return Runbook(wanted.action, (), "", Mode.ACT, (step,))
+        return Runbook(wanted.action, (), "", Mode.ACT, (step,), BY_HAND)
 
 
 def answer(view: object, status: int = 200) -> web.Response:

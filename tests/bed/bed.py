@@ -48,10 +48,11 @@ class Program:
             await self.process.stop()
             self.process = None
 
-    def kill(self) -> None:
+    async def kill(self) -> None:
         """Kill it without a word, as the kernel does when memory runs out."""
         if self.process is not None:
             self.process.kill()
+            await self.process.wait(START_SECONDS)
             self.process = None
 
     async def _ready(self) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exporter.shared.clock import SystemClock
-from responder.domain.values import Json
+from responder.domain.values import Json, JsonObject
 from tests.bed import bed as beds
 from tests.bed import manifests, watch
 from tests.bed.bed import Bed
@@ -63,22 +63,35 @@ async def _restarted_at(bed: Bed) -> object:
     return annotations.get("kubectl.kubernetes.io/restartedAt")
 
 
+async def _incidents(bed: Bed) -> list[JsonObject]:
+    """Return every incident whole, newest first."""
+    found = await watch.call(bed, "/api/v1/incidents")
+    assert isinstance(found, list)
+    ids = [item["id"] for item in found if isinstance(item, dict)]
+    wholes = [await watch.call(bed, f"/api/v1/incidents/{number}") for number in ids]
+    return [whole for whole in wholes if isinstance(whole, dict)]
+
+
 async def _results(bed: Bed) -> list[str]:
     """Return how every run so far ended; an empty string for one that has not."""
-    found = await watch.call(bed, "/api/v1/incidents")
-    results = []
-    for item in found if isinstance(found, list) else []:
-        assert isinstance(item, dict)
-        whole = await watch.call(bed, f"/api/v1/incidents/{item['id']}")
-        assert isinstance(whole, dict)
-        runs = whole["runs"]
-        assert isinstance(runs, list)
-        results += [str(run["result"]) for run in runs if isinstance(run, dict)]
-    return results
+    every = [run for whole in await _incidents(bed) for run in _rows(whole, "runs")]
+    return [str(run["result"]) for run in every]
+
+
+async def _story(bed: Bed) -> str:
+    """Return every timeline, for whoever reads a failure."""
+    facts = [fact for whole in await _incidents(bed) for fact in _rows(whole, "timeline")]
+    return "\n".join(sorted(f"{fact['at']} {fact['text']}" for fact in facts))
+
+
+def _rows(whole: JsonObject, name: str) -> list[JsonObject]:
+    rows = whole[name]
+    assert isinstance(rows, list)
+    return [row for row in rows if isinstance(row, dict)]
 
 
 async def _crash(bed: Bed) -> None:
-    bed.responder.kill()
+    await bed.responder.kill()
     await bed.responder.start()
 
 
@@ -105,9 +118,9 @@ async def test_kills_at_random_moments_repeat_nothing_and_lose_nothing(tmp_path:
             what = f"round {number} is over (killed after {moment.total_seconds():.2f} s)"
             await wait_until(lambda n=number: _all_over(bed, n), 90, what)  # type: ignore[misc]
             await wait_until(bed.rolled_out, 30, "the Deployment is rolled out")
-            assert await _generation(bed) == effects, f"{what}, SEED={SEED}"
+            assert await _generation(bed) == effects, f"{what}, SEED={SEED}\n{await _story(bed)}"
             assert await bed.image() == f"{manifests.NAME}:v3"
-        assert set(await _results(bed)) <= {"cured", "completed"}
+            assert set(await _results(bed)) <= {"cured", "completed"}
 
 
 @pytest.mark.parametrize(
