@@ -31,12 +31,11 @@ async def unmet(services: Services, target: Target, when: When) -> str:
         return ""
     limit = format_duration(when.rollout_younger_than)
     workload = await services.kube.workload(target.kind, target.namespace, target.name)
-    if workload is None or target.kind != "Deployment":
-        return f"no rollout to look at, wanted one younger than {limit}"
-    history = await services.kube.replica_sets(workload)
-    if not history or history[0].created is None:
+    # When the last rollout last moved. A ReplicaSet's age would not do: a release that brings an
+    # earlier template back reuses its ReplicaSet.
+    if workload is None or workload.progressing_at is None:
         return f"no rollout is known, wanted one younger than {limit}"
-    age = services.now() - history[0].created
+    age = services.now() - workload.progressing_at
     if age < when.rollout_younger_than:
         return ""
     whole = timedelta(seconds=int(age.total_seconds()))

@@ -116,7 +116,10 @@ async def test_kills_at_random_moments_repeat_nothing_and_lose_nothing(tmp_path:
             await clock.sleep(moment)
             await _crash(bed)
             what = f"round {number} is over (killed after {moment.total_seconds():.2f} s)"
-            await wait_until(lambda n=number: _all_over(bed, n), 90, what)  # type: ignore[misc]
+            try:
+                await wait_until(lambda n=number: _all_over(bed, n), 90, what)  # type: ignore[misc]
+            except TimeoutError as error:
+                raise AssertionError(f"{error}, SEED={SEED}\n{await _story(bed)}") from error
             await wait_until(bed.rolled_out, 30, "the Deployment is rolled out")
             assert await _generation(bed) == effects, f"{what}, SEED={SEED}\n{await _story(bed)}"
             assert await bed.image() == f"{manifests.NAME}:v3"
