@@ -152,22 +152,17 @@ async def _apply(services: Services, tx: Transaction, aimed: _Aimed, now: dateti
 
 async def _fire(services: Services, tx: Transaction, aimed: _Aimed, now: datetime) -> int:
     incident = await tx.incidents.live_for(services.settings.cluster, aimed.target)
+    persons = incident is not None and not incident.labels
+    if incident is not None and persons and incident.status is IncidentStatus.RESOLVED:
+        # What a person ran is over: the alert is an incident of its own, with its own clocks.
+        await tx.incidents.close(incident.id, now)
+        incident = None
     if incident is None:
         incident = await _open(services, tx, aimed, now)
     elif incident.status is IncidentStatus.RESOLVED:
-        await tx.incidents.reopen(incident.id, now)
-        await tx.timeline.add(
-            incident.id,
-            Fact(
-                key=f"reopened:{now.isoformat()}",
-                at=now,
-                phase=Phase.DETECTION,
-                kind=Kind.INCIDENT_REOPENED,
-                text=f"Opened again: {aimed.alert.name} fires within the cooldown.",
-            ),
-        )
-    elif not incident.escalation and not incident.labels:
-        # A person's run opened it; the alert brings what the policy says for it.
+        await _reopen(tx, incident, aimed, now)
+    elif persons:
+        # A person's run is at work; the alert brings what the policy says for it.
         await tx.incidents.adopt(incident.id, _opening(services, aimed, now))
     episode = await tx.episodes.start(
         Episode(
@@ -188,6 +183,20 @@ async def _fire(services: Services, tx: Transaction, aimed: _Aimed, now: datetim
     kind, phase = Kind.ALERT_FIRING, Phase.DETECTION
     await tx.timeline.add(incident.id, _fact(aimed.alert, episode.id, kind, phase, text, now))
     return incident.id
+
+
+async def _reopen(tx: Transaction, incident: Incident, aimed: _Aimed, now: datetime) -> None:
+    await tx.incidents.reopen(incident.id, now)
+    await tx.timeline.add(
+        incident.id,
+        Fact(
+            key=f"reopened:{now.isoformat()}",
+            at=now,
+            phase=Phase.DETECTION,
+            kind=Kind.INCIDENT_REOPENED,
+            text=f"Opened again: {aimed.alert.name} fires within the cooldown.",
+        ),
+    )
 
 
 async def _open(services: Services, tx: Transaction, aimed: _Aimed, now: datetime) -> Incident:
