@@ -25,24 +25,30 @@ def redact(
 ) -> MutableMapping[str, object]:
     """Blank the values of secret keys, also in nested mappings, and passwords in addresses."""
     for key, value in event.items():
-        event[key] = "[redacted]" if SECRET.search(key) and value else _clean(value)
+        event[key] = "[redacted]" if SECRET.search(key) and value else clean(value)
     return event
 
 
-def _clean(value: object) -> object:
+def clean(value: object) -> object:
+    """Return `value` without secrets: those of secret keys, and passwords in addresses.
+
+    A mapping of `name` and `value`, as Kubernetes writes environments, is taken for a key too.
+    """
     match value:
         case str():
             return _IN_URL.sub(r"\g<scheme>:[redacted]@", value)
+        case {"name": str(name), "value": str(inner)} if SECRET.search(name) and inner:
+            return {**value, "value": "[redacted]"}
         case dict():
             return dict(redact(None, "", {str(key): inner for key, inner in value.items()}))
         case list() | tuple():
-            return [_clean(inner) for inner in value]
+            return [clean(inner) for inner in value]
         case _:
             return value
 
 
 def _traceback(stream: TextIO, error: ExcInfo) -> None:
-    stream.write(f"\n{_clean(''.join(traceback.format_exception(*error)))}")
+    stream.write(f"\n{clean(''.join(traceback.format_exception(*error)))}")
 
 
 def set_up_log(level: str = "info", stream: TextIO | None = None) -> None:

@@ -14,6 +14,7 @@ from typing_extensions import override
 from exporter.shared.config import Section
 from exporter.shared.errors import RunbookdError
 from exporter.shared.kube import Event, Pod, ReplicaSet, Workload
+from exporter.shared.log import clean
 from responder.contract import Action, ActionSpec, Role, StepContext
 from responder.domain.plan import Blast, Plan, Probe, Settled, SettledState
 from responder.domain.values import Target
@@ -75,7 +76,7 @@ async def _attach(ctx: StepContext, name: str, piece: Awaitable[str]) -> None:
         text = await piece
     except RunbookdError as error:
         text = f"could not be had: {error}"
-    ctx.attach(name, _bounded(text or "(empty)"))
+    ctx.attach(name, _bounded(str(clean(text)) or "(empty)"))
 
 
 def _bounded(text: str) -> str:
@@ -140,7 +141,7 @@ async def _nodes(ctx: StepContext) -> str:
 
 async def _describe(ctx: StepContext, target: Target) -> str:
     found = await ctx.kube.describe(target.kind, target.namespace, target.name)
-    return f"{target} does not exist" if found is None else json.dumps(found, indent=1)
+    return f"{target} does not exist" if found is None else json.dumps(clean(found), indent=1)
 
 
 async def _history(ctx: StepContext, target: Target) -> str:

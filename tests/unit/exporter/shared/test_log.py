@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from typing_extensions import override
 
-from exporter.shared.log import get_log, set_up_log
+from exporter.shared.log import clean, get_log, set_up_log
 
 
 class Terminal(io.StringIO):
@@ -70,3 +70,22 @@ def test_what_libraries_log_comes_out_the_same_way() -> None:
     logging.getLogger("aiohttp.server").warning("odd %s", "request")
     logging.getLogger("aiohttp.server").info("not shown")
     assert json.loads(stream.getvalue())["event"] == "odd request"
+
+
+def test_an_environment_in_a_kubernetes_object_keeps_its_names_and_loses_its_secrets() -> None:
+    found = clean(
+        {
+            "env": [
+                {"name": "DB_PASSWORD", "value": "hunter2"},
+                {"name": "DATABASE_URL", "value": "postgresql://app:hunter2@db/tasks"},
+                {"name": "PORT", "value": "8000"},
+            ]
+        }
+    )
+    assert found == {
+        "env": [
+            {"name": "DB_PASSWORD", "value": "[redacted]"},
+            {"name": "DATABASE_URL", "value": "postgresql://app:[redacted]@db/tasks"},
+            {"name": "PORT", "value": "8000"},
+        ]
+    }
