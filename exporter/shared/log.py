@@ -38,7 +38,7 @@ def clean(value: object) -> object:
         case str():
             return _IN_URL.sub(r"\g<scheme>:[redacted]@", value)
         case {"name": str(name), "value": str(inner)} if SECRET.search(name) and inner:
-            return {**value, "value": "[redacted]"}
+            return {"name": name, "value": "[redacted]"}
         case dict():
             return dict(redact(None, "", {str(key): inner for key, inner in value.items()}))
         case list() | tuple():
