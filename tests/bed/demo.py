@@ -167,8 +167,12 @@ async def _print_report(bed: Bed, story: Story) -> None:
     incident = await watch.incident(bed)
     if incident is not None:
         path = f"/api/v1/incidents/{incident['id']}/report"
+        report = await asyncio.to_thread(watch.client(bed).text, path)
+        body, _, evidence = report.partition("\n## Evidence\n")
         out.rule("report")
-        out.print(Markdown(await asyncio.to_thread(watch.client(bed).text, path)))
+        out.print(Markdown(body) if out.is_terminal else body, markup=False)
+        pieces = [line.removeprefix("### ") for line in evidence.splitlines() if line[:4] == "### "]
+        out.print("Evidence attached, left out here:", *pieces, sep="\n- ", markup=False)
     out.rule("times")
     kinds = (
         "kpi",
