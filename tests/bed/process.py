@@ -37,10 +37,12 @@ def program(*names: str, package: str) -> str:
     raise BedError(f"{names[0]} is missing: run `make setup` as root, or install {package}")
 
 
-def run_tool(tool: str, *args: str | Path) -> subprocess.CompletedProcess[str]:
+def run_tool(tool: str, *args: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run a command-line tool to its end; whatever it says or returns is no error here."""
     argv = [tool, *map(str, args)]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        argv, input=stdin, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def free_port(host: str = "127.0.0.1") -> int:

@@ -117,9 +117,9 @@ class Prometheus(WebProgram):
         return data
 
 
-def promtool(*args: str | Path) -> CompletedProcess[str]:
+def promtool(*args: str | Path, stdin: str = "") -> CompletedProcess[str]:
     """Run promtool; its exit code and its words are in what is returned."""
-    return run_tool(program("promtool", package=PACKAGE), *args)
+    return run_tool(program("promtool", package=PACKAGE), *args, stdin=stdin)
 
 
 def _alertmanager_config(url: str) -> dict[str, object]:
