@@ -22,6 +22,7 @@ from exporter.settings import PREFIX, ExporterSettings, settings_model
 from exporter.shared.clock import Clock
 from exporter.shared.config import Section, load_settings
 from exporter.shared.http import Server
+from exporter.shared.kube_client import load_library
 from exporter.shared.log import get_log
 from exporter.shared.plugins import discover
 from exporter.shared.tasks import cancel, stop_signal, teardown
@@ -100,6 +101,8 @@ async def running(
         for name, spec in enabled.items():
             found = [_paced(source, every) for source in spec.sources(sections[name], clients)]
             schedule.add(name, spec.metrics, found)
+        if any(spec.reads_kubernetes for spec in enabled.values()):
+            await load_library()
         work = asyncio.create_task(schedule.run(), name="schedule")
         closing.add("schedule", lambda: cancel(work))
         yield Running(schedule, store)

@@ -138,7 +138,8 @@ async def _two_passes(
     clock = SystemClock()
     async with composition.running(settings, specs, clock, every=between) as work:
         await clock.sleep(between)
-        until = clock.monotonic() + LAST_PASS.total_seconds()
+        # A source whose first pass failed gets another one: rates are made of two.
+        until = clock.monotonic() + (between + LAST_PASS).total_seconds()
         while work.schedule.passes < 2 and clock.monotonic() < until:
             await clock.sleep(timedelta(milliseconds=50))
         return work.document().text().decode()

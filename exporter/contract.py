@@ -370,3 +370,6 @@ class CollectorSpec(Generic[SettingsT]):
     """One source per configured instance; called once at start, must not connect yet."""
     kpis: tuple[str, ...] = field(default=())
     """KPIs that the collector gives readings of."""
+    reads_kubernetes: bool = False
+    """True when it asks the API server: that client library is loaded before any first pass, which
+    its loading would slow down."""

@@ -80,12 +80,16 @@ class Schedule:
 
     @property
     def passes(self) -> int:
-        """Return how many passes each polled source has ended at least, well or not.
+        """Return how many passes each polled source has ended well at least.
 
         A stream knows all it can once it has answered.
         """
-        ended = (state.ended for state in self.states if isinstance(state.source, PolledSource))
-        return 0 if self.missing() else min(ended, default=2)
+        good = (
+            state.ended - sum(state.failures.values())
+            for state in self.states
+            if isinstance(state.source, PolledSource)
+        )
+        return 0 if self.missing() else min(good, default=2)
 
     def refresh(self) -> None:
         """Drop what is too old and bring the sources' own series up to date; quick."""

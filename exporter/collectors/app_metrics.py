@@ -245,4 +245,5 @@ SPEC = CollectorSpec(
     metrics=(REQUESTS, ERRORS, DURATION, PODS),
     sources=sources,
     kpis=("latency_p95", "error_ratio", "throughput", "apdex"),
+    reads_kubernetes=True,
 )

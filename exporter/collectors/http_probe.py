@@ -185,20 +185,21 @@ class Probe:
                 # Why is not lost: success 0 without a status says that no answer came.
                 answer = None
             took = clock.monotonic() - began
-            if answer is None and took >= target.timeout.total_seconds():
-                await clock.sleep(timedelta(0))  # lets the measure see the lag that ends here
+            await clock.sleep(timedelta(0))  # lets the measure see the lag that ends here
         if is_suspect(answer, took, lag.longest, target.timeout):
             self._suspect += 1
             return self._collected([])
-        return self._collected(self._count(answer, took))
+        return self._collected(self._count(answer, took, lag.longest))
 
-    def _count(self, answer: HttpAnswer | None, took: float) -> list[Sample]:
+    def _count(self, answer: HttpAnswer | None, took: float, lag: timedelta) -> list[Sample]:
         """Count a probe and return what it says of the present."""
         labels = (*self._workload, self._target.name)
         good = answer is not None and bool(re.fullmatch(self._target.status, str(answer.status)))
         self._attempts += 1
         self._failures += not good
         connect = answer.connect_seconds if answer else None
+        if connect is not None and lag.total_seconds() > connect / 2:
+            connect = None  # it was the exporter that was slow, as at its start
         self._history.push(Outcome(self._clients.clock.monotonic(), good, connect))
         samples = [Sample(SUCCESS, labels, float(good)), Sample(DURATION, labels, took)]
         if answer is not None:

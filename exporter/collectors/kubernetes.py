@@ -389,4 +389,5 @@ SPEC = CollectorSpec(
     ),
     sources=_sources,
     kpis=("restarts_per_day",),
+    reads_kubernetes=True,
 )

@@ -146,8 +146,7 @@ class KubeConnection:
     async def _opened(self) -> "ApiClient":
         async with self._opening:
             if self._client is None:
-                # In a thread: the event loop goes on while a second's worth of modules loads.
-                await asyncio.to_thread(importlib.import_module, "kubernetes_asyncio.client")
+                await load_library()
                 from kubernetes_asyncio.client import (  # noqa: PLC0415 - see the module's docstring
                     ApiClient,
                     Configuration,
@@ -197,6 +196,11 @@ class _Call:
     within: aiohttp.ClientTimeout
     body: bytes | None = None
     content_type: str = JSON
+
+
+async def load_library() -> None:
+    """Load kubernetes_asyncio's second worth of modules, in a thread; quick when it was done."""
+    await asyncio.to_thread(importlib.import_module, "kubernetes_asyncio.client")
 
 
 def _limits(deadline: timedelta | None) -> aiohttp.ClientTimeout:

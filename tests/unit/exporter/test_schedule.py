@@ -212,6 +212,7 @@ async def test_a_shared_task_that_was_cancelled_does_not_end_the_source(world: W
 async def test_only_changes_of_state_are_logged(
     world: World, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    caplog.set_level("INFO")
     source = Counting()
     source.error = TransientError("away")
     world.poll("s", source.collect)
