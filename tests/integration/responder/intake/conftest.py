@@ -1,0 +1,92 @@
+"""The webhook on a real store, behind a real socket, with what may break within reach."""
+
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+from sqlalchemy import text
+
+from exporter.shared.clock import SystemClock
+from responder.metrics import ResponderMetrics
+from responder.store.database import Store
+from responder.store.dead_letters import DeadLetter
+from responder.store.inbox import InboxItem
+from responder.web.intake import Bounds, Intake, Listeners
+from responder.web.webhook import alerts_handler
+
+LIMIT = 16 * 1024 * 1024
+GOOD = (Path(__file__).parents[3] / "data" / "alertmanager_firing.json").read_bytes()
+
+
+@dataclass
+class Receiver:
+    """What listens, what it listens with, and what it told others."""
+
+    url: str
+    store: Store
+    intake: Intake
+    session: aiohttp.ClientSession
+    pages: list[tuple[str, int]] = field(default_factory=list)
+    wakes: list[bool] = field(default_factory=list)
+
+    async def post(self, body: bytes) -> tuple[int, str]:
+        """Deliver a body; return status and text."""
+        async with self.session.post(self.url, data=io.BytesIO(body)) as answer:
+            return answer.status, await answer.text()
+
+    async def inbox(self) -> list[InboxItem]:
+        async with self.store.reading() as tx:
+            return await tx.inbox.pending(1000)
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        async with self.store.reading() as tx:
+            return await tx.dead_letters.list(1000)
+
+    async def limit_pages(self, more: int | None) -> None:
+        """Let the store's file grow by so many pages and no more; None lifts it."""
+        async with self.store._connection(self.store._writer) as connection:
+            used = (await connection.execute(text("PRAGMA page_count"))).scalar_one()
+            most = used + more if more is not None else 2**30
+            await connection.execute(text(f"PRAGMA max_page_count={most}"))
+
+    def counted(self, metric: str, **labels: str) -> float:
+        """Return the value of one of the responder's metrics; 0 when it has no such series."""
+        return self.intake.metrics.registry.get_sample_value(f"responder_{metric}", labels) or 0
+
+
+@asynccontextmanager
+async def listening(folder: Path, bounds: Bounds) -> AsyncIterator[Receiver]:
+    """Run a receiver on a fresh SQLite file."""
+    store = await Store.open(f"sqlite:///{folder / 'responder.db'}", migrate=True)
+    pages: list[tuple[str, int]] = []
+    wakes: list[bool] = []
+
+    async def page(reason: str, number: int) -> None:
+        pages.append((reason, number))
+
+    listeners = Listeners(dead_letter=page, stored=lambda: wakes.append(True))
+    intake = Intake(store, SystemClock(), ResponderMetrics(), listeners, bounds)
+    intake.start()
+    app = web.Application()
+    handler = alerts_handler(intake, max_body_bytes=LIMIT, caller=lambda _: "alertmanager")
+    app.router.add_post("/api/v1/alerts", handler)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1/alerts"
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)) as session:
+        yield Receiver(url, store, intake, session, pages, wakes)
+    await runner.cleanup()
+    await intake.close()
+    await store.close()
+
+
+@pytest.fixture
+async def receiver(tmp_path: Path) -> AsyncIterator[Receiver]:
+    async with listening(tmp_path, Bounds()) as one:
+        yield one
