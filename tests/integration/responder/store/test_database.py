@@ -155,6 +155,25 @@ async def test_a_file_that_another_program_locked_is_unavailable(
     await store.close()
 
 
+async def test_a_writer_in_another_process_waits_for_ours(sqlite_url: str) -> None:
+    async def raise_level(store: Store) -> None:
+        for _ in range(10):
+            async with store.transaction() as tx:
+                incident = await tx.incidents.get(1)
+                assert incident is not None
+                await tx.incidents.told(1, incident.told_level + 1)
+
+    stores = [await Store.open(sqlite_url, migrate=True) for _ in range(2)]
+    async with stores[0].transaction() as tx:
+        await tx.incidents.open(an_incident())
+    await asyncio.gather(*map(raise_level, stores))
+    async with stores[0].reading() as tx:
+        incident = await tx.incidents.get(1)
+    await asyncio.gather(*(store.close() for store in stores))
+    assert incident is not None
+    assert incident.told_level == 20
+
+
 async def test_a_full_disk_is_unavailable_and_reading_goes_on(sqlite_url: str) -> None:
     store = await Store.open(sqlite_url, migrate=True)
     async with store._connection(store._writer) as connection:
