@@ -152,18 +152,18 @@ async def _apply(services: Services, tx: Transaction, aimed: _Aimed, now: dateti
 
 async def _fire(services: Services, tx: Transaction, aimed: _Aimed, now: datetime) -> int:
     incident = await tx.incidents.live_for(services.settings.cluster, aimed.target)
-    persons = incident is not None and not incident.labels
-    if incident is not None and persons and incident.status is IncidentStatus.RESOLVED:
+    if incident is not None and _of_a_person(incident) and _is_resolved(incident):
         # What a person ran is over: the alert is an incident of its own, with its own clocks.
         await tx.incidents.close(incident.id, now)
         incident = None
     if incident is None:
         incident = await _open(services, tx, aimed, now)
-    elif incident.status is IncidentStatus.RESOLVED:
-        await _reopen(tx, incident, aimed, now)
-    elif persons:
-        # A person's run is at work; the alert brings what the policy says for it.
-        await tx.incidents.adopt(incident.id, _opening(services, aimed, now))
+    else:
+        if _is_resolved(incident):
+            await _reopen(tx, incident, aimed, now)
+        if _of_a_person(incident) or (incident.runbook is None and aimed.runbook is not None):
+            # What only escalated so far has a runbook now; people are told anew.
+            await tx.incidents.adopt(incident.id, _opening(services, aimed, now))
     episode = await tx.episodes.start(
         Episode(
             id=0,
@@ -183,6 +183,15 @@ async def _fire(services: Services, tx: Transaction, aimed: _Aimed, now: datetim
     kind, phase = Kind.ALERT_FIRING, Phase.DETECTION
     await tx.timeline.add(incident.id, _fact(aimed.alert, episode.id, kind, phase, text, now))
     return incident.id
+
+
+def _is_resolved(incident: Incident) -> bool:
+    return incident.status is IncidentStatus.RESOLVED
+
+
+def _of_a_person(incident: Incident) -> bool:
+    """Say whether a person's run opened the incident, and no alert has joined it."""
+    return not incident.labels
 
 
 async def _reopen(tx: Transaction, incident: Incident, aimed: _Aimed, now: datetime) -> None:

@@ -96,7 +96,7 @@ async def _escalate(services: Services, tx: Transaction, incident: Incident, now
         await tx.timeline.add(
             incident.id,
             Fact(
-                key=f"L{item.level}",
+                key=message.key,
                 at=now,
                 phase=Phase.DETECTION if item.level == 1 else Phase.INVESTIGATION,
                 kind=Kind.ESCALATED,

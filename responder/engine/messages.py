@@ -13,12 +13,12 @@ Message = Notification
 
 
 def page(incident: Incident, due: Due, link: str) -> Message:
-    """Word the page that tells one level of an incident."""
+    """Word the page that tells one level of an incident, since it opened."""
     return _about(
         incident,
         kind="page",
         level=due.level,
-        key=f"{workflow_id(incident.id)}:L{due.level}",
+        key=f"{workflow_id(incident.id)}:L{due.level}:{incident.opened_at:%Y%m%dT%H%M%S}",
         text=f"Level {due.level}: {due.reason}.",
         link=link,
     )

@@ -106,11 +106,13 @@ class Incidents:
         return _incident(result.mappings().one())
 
     async def adopt(self, incident_id: int, incident: Incident) -> None:
-        """Give an incident that a person opened what the policy says of an alert that joined it.
+        """Give an incident what the policy says of a graver alert that joined it.
 
-        Takes title, severity, labels, runbook, escalation and target_problem; nothing else.
+        Takes title, severity, labels, runbook, escalation, target_problem and opened_at; nobody
+        counts as told of it yet.
         """
-        await self._set(incident_id, **_from_policy(incident))
+        fresh = {"opened_at": incident.opened_at, "told_level": 0, "escalate_now": ""}
+        await self._set(incident_id, **_from_policy(incident), **fresh)
 
     async def get(self, incident_id: int) -> Incident | None:
         """Return one incident."""

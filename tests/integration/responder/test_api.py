@@ -37,7 +37,9 @@ async def call(
         return answer.status, await answer.json() if as_json else await answer.text()
 
 
-def delivery(status: str, labels: dict[str, str], starts_at: datetime) -> JsonObject:
+def delivery(
+    status: str, labels: dict[str, str], starts_at: datetime, fingerprint: str = "00000000000000aa"
+) -> JsonObject:
     ends = "0001-01-01T00:00:00Z" if status == "firing" else datetime.now(UTC).isoformat()  # noqa: TID251 - an end that is now
     return {
         "version": "4",
@@ -57,7 +59,7 @@ def delivery(status: str, labels: dict[str, str], starts_at: datetime) -> JsonOb
                 "startsAt": starts_at.isoformat(),
                 "endsAt": ends,
                 "generatorURL": "",
-                "fingerprint": "00000000000000aa",
+                "fingerprint": fingerprint,
             }
         ],
     }
@@ -176,3 +178,41 @@ async def test_an_alert_that_no_runbook_matches_only_escalates_and_ends_when_it_
     assert ended is not None
     _, report = await call(alone, "GET", f"/api/v1/incidents/{ended['id']}/report", who=VIEWER)
     assert "Odd" in str(report)
+
+
+async def test_a_graver_alert_brings_its_runbook_to_an_incident_that_only_escalated(
+    alone: Alone,
+) -> None:
+    began = datetime.now(UTC) - timedelta(seconds=5)  # noqa: TID251 - alerts carry real times
+    subject = {"namespace": "default", "workload": "other", "workload_type": "deployment"}
+
+    async def fire(name: str, severity: str, fingerprint: str) -> None:
+        labels = {"alertname": name, "severity": severity, **subject}
+        body = delivery("firing", labels, began, fingerprint)
+        answered, _ = await call(alone, "POST", "/api/v1/alerts", who=ALERTMANAGER, body=body)
+        assert answered == 200
+
+    async def incident(runbook: str) -> JsonObject | None:
+        _, found = await call(alone, "GET", "/api/v1/incidents", who=VIEWER)
+        assert isinstance(found, list)
+        mine = [one for one in found if isinstance(one, dict) and "other" in str(one["target"])]
+        assert len(mine) <= 1
+        return mine[0] if mine and mine[0]["runbook"] == runbook else None
+
+    def pages(of: JsonObject) -> list[object]:
+        sent = [item.json for item in alone.pager.received if isinstance(item.json, dict)]
+        return [one["key"] for one in sent if one["incident_id"] == of["id"]]
+
+    await fire("KpiPodRestarting", "warning", "00000000000000bb")
+    first = await wait_until(lambda: incident(""), 20, "the warning opened an incident")
+    assert first is not None
+
+    async def told(times: int) -> bool:
+        return len({key for key in pages(first) if ":L1:" in str(key)}) == times
+
+    await wait_until(lambda: told(1), 20, "level 1 was told of the warning")
+    await fire("KpiErrorRatioHigh", "critical", "00000000000000cc")
+    second = await wait_until(lambda: incident("bad-release"), 20, "it has the runbook")
+    assert second is not None
+    assert (second["id"], second["severity"]) == (first["id"], "critical")
+    await wait_until(lambda: told(2), 20, "level 1 was told anew")
