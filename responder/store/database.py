@@ -195,6 +195,8 @@ def _translated() -> Iterator[None]:
         raise RunbookdError(f"a mistake of ours: {error}") from error
     except DBAPIError as error:
         raise StoreUnavailableError(f"the store is unavailable: {error.orig}") from error
+    except sqlite3.OperationalError as error:  # of our own BEGIN, which SQLAlchemy does not wrap
+        raise StoreUnavailableError(f"the store is unavailable: {error}") from error
     except PoolTimeoutError as error:
         raise StoreUnavailableError("no connection to the store became free") from error
 
