@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.kpi import CATALOGUE, Kpi
+from exporter.shared.errors import PermanentError
 
 
 class Mark(StrEnum):
@@ -41,11 +43,14 @@ class Page:
     """Exposed series by sample name."""
 
     def __init__(self, text: str) -> None:
-        """Read an exposition. Raises ValueError when it is none."""
+        """Read an exposition. Raises PermanentError when it is none."""
         self._series: dict[str, list[Series]] = {}
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                self._series.setdefault(sample.name, []).append(Series(sample.labels, sample.value))
+        try:
+            families = list(text_string_to_metric_families(text))
+        except ValueError as error:
+            raise PermanentError("what was read is no page of metrics") from error
+        for sample in chain.from_iterable(family.samples for family in families):
+            self._series.setdefault(sample.name, []).append(Series(sample.labels, sample.value))
 
     def of(self, name: str, **wanted: str) -> list[Series]:
         """Return the series called `name` that carry all `wanted` labels."""
