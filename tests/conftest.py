@@ -6,6 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A property is about values, never about this machine's pace: on a new one hypothesis first writes
+# its character tables, and that alone takes seconds.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 HERE = Path(__file__).parent
 MARKERS = {"integration": "integration", "contracts": "integration", "scenarios": "scenario"}
