@@ -72,9 +72,10 @@ class Authenticator:
             return Caller("anonymous", "operator")
         scheme, _, given = authorization.partition(" ")
         found: Caller | None = None
+        token_given = given.strip().encode(errors="surrogateescape")  # bytes as they came
         if scheme.lower() == "bearer":
             for token in self.auth.tokens:
-                if hmac.compare_digest(self._secret(token.token_file), given.strip().encode()):
+                if hmac.compare_digest(self._secret(token.token_file), token_given):
                     found = Caller(token.name, token.role)
         elif scheme.lower() == "basic":
             username, password = _basic(given)
