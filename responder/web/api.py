@@ -23,6 +23,9 @@ CALLER: web.RequestKey[str] = web.RequestKey("caller", str)
 MOST = 200
 """Incidents in one list."""
 
+ID_DIGITS = 18
+"""More do not fit the store's 64 bits."""
+
 BY_HAND = Limits(cooldown=timedelta(0))
 """For an action that a person names: who is on it need not wait for what was tried before. Budgets
 and everything else of the gate hold."""
@@ -263,6 +266,8 @@ def _number(request: web.Request) -> int:
     text = request.match_info["id"].upper().removeprefix("INC-")
     if not text.isdecimal():
         raise _refuse(f"{request.match_info['id']!r} is no incident; write 42 or INC-42")
+    if len(text) > ID_DIGITS:
+        raise web.HTTPNotFound(text="there is no incident with so long a number")
     return int(text)
 
 
