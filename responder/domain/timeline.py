@@ -22,7 +22,6 @@ class Kind(StrEnum):
     """What a fact says; the report and the demo read these."""
 
     ALERT_FIRING = "alert_firing"
-    ALERT_REPEATED = "alert_repeated"
     ALERT_RESOLVED = "alert_resolved"
     INCIDENT_OPENED = "incident_opened"
     INCIDENT_REOPENED = "incident_reopened"
