@@ -35,6 +35,9 @@ class ResponderMetrics:
         self.dead_letters = counter(
             "dead_letters_total", "Deliveries that could not be used, kept for people.", "reason"
         )
+        self.alerts_truncated = counter(
+            "alerts_truncated_total", "Alerts that Alertmanager cut off (max_alerts)."
+        )
         self.last_intake = gauge(
             "last_intake_timestamp_seconds", "When a delivery was last stored; 0 before the first."
         )

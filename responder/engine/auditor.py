@@ -120,14 +120,12 @@ async def _audit_outbox(services: Services) -> list[Finding]:
     async with services.store.reading() as tx:
         stuck = await tx.outbox.stuck(services.now() - services.settings.engine.stuck_after)
     broken = sorted({item.receiver for item in stuck})
-    for receiver in broken:
-        await _page(
-            services,
-            f"audit:outbox:{receiver}:{services.now().date().isoformat()}",
-            f"Messages do not reach {receiver}",
-            f"Receiver {receiver} has messages waiting for more than "
-            f"{services.settings.engine.stuck_after}.",
-        )
+    working = messages.others(services.policy.escalation.get("default", ()), broken)
+    now = services.now()
+    async with services.store.transaction() as tx:
+        for receiver in broken:
+            why = f"has messages waiting for more than {services.settings.engine.stuck_after}"
+            await messages.queue(tx, working, messages.unreached(receiver, why, now), now)
     return [Finding("outbox_stuck", receiver) for receiver in broken]
 
 

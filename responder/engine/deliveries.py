@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from exporter.shared.errors import PermanentError, TransientError
+from exporter.shared.errors import PermanentError, RunbookdError, TransientError
+from exporter.shared.log import get_log
 from responder.domain.alert import Alert, AlertStatus, Delivery
 from responder.domain.episode import Change, Episode, classify
 from responder.domain.incident import Incident, IncidentStatus
@@ -11,11 +12,13 @@ from responder.domain.policy import Level, Policy, Runbook, match
 from responder.domain.target import NeedsOwner, Unresolvable, resolve
 from responder.domain.timeline import Fact, Kind, Phase
 from responder.domain.values import Target
-from responder.engine import dead_letters
+from responder.engine import dead_letters, messages
 from responder.engine.envelope import MalformedDeliveryError, decode_delivery
 from responder.engine.services import Services
 from responder.store.database import Transaction
 from responder.store.inbox import InboxItem
+
+log = get_log(__name__)
 
 BATCH = 100
 """Inbox rows read at once."""
@@ -23,6 +26,9 @@ BATCH = 100
 OWNER_TRIES = 4
 """How often the owner of a pod is asked for while the API server is away; then the incident opens
 on the pod itself and only escalates, because people must not wait for a walk."""
+
+LAST_TRY = 4
+"""Attempts after which a delivery that breaks our own code becomes a dead letter."""
 
 RETRY = timedelta(seconds=2)
 
@@ -47,8 +53,29 @@ async def process_inbox(services: Services) -> set[int]:
     async with services.store.reading() as tx:
         items = await tx.inbox.pending(BATCH, services.now())
     for item in items:
-        touched |= await _process(services, item)
+        try:
+            touched |= await _process(services, item)
+        except RunbookdError:  # the store is away: nothing behind it would fare better
+            raise
+        except Exception as error:  # our own mistake must not hold up the alerts behind it
+            log.exception("delivery_failed", inbox=item.id, attempts=item.attempts)
+            await _later_or_never(services, item, f"failed: {type(error).__name__}")
     return touched
+
+
+async def _later_or_never(services: Services, item: InboxItem, reason: str) -> None:
+    if item.attempts >= LAST_TRY:
+        await _give_up(services, item, reason)
+        return
+    async with services.store.transaction() as tx:
+        await tx.inbox.retry_later(item.id, reason, services.now() + RETRY)
+
+
+async def _give_up(services: Services, item: InboxItem, reason: str) -> None:
+    now = services.now()
+    async with services.store.transaction() as tx:
+        await dead_letters.keep(services, tx, item, reason, now)
+        await tx.inbox.failed(item.id, reason, now)
 
 
 async def _process(services: Services, item: InboxItem) -> set[int]:
@@ -58,8 +85,7 @@ async def _process(services: Services, item: InboxItem) -> set[int]:
         last_try = item.attempts >= OWNER_TRIES
         aimed = [await _aim(services, alert, last_try=last_try) for alert in ours]
     except MalformedDeliveryError as error:
-        async with services.store.transaction() as tx:
-            await tx.inbox.failed(item.id, str(error), services.now())
+        await _give_up(services, item, str(error))
         return set()
     except TransientError as error:
         async with services.store.transaction() as tx:
@@ -73,6 +99,8 @@ async def _process(services: Services, item: InboxItem) -> set[int]:
             incident_id = await _apply(services, tx, one, now)
             if incident_id is not None:
                 touched.add(incident_id)
+        if delivery.truncated:
+            await dead_letters.tell_truncated(services, tx, delivery.truncated, now)
         if foreign:
             await dead_letters.keep(services, tx, item, f"other_cluster: {foreign}", now)
         await tx.inbox.done(item.id, now)
@@ -160,7 +188,7 @@ async def _fire(services: Services, tx: Transaction, aimed: _Aimed, now: datetim
         incident = await _open(services, tx, aimed, now)
     else:
         if _is_resolved(incident):
-            await _reopen(tx, incident, aimed, now)
+            await _reopen(services, tx, incident, aimed, now)
         if _of_a_person(incident) or (incident.runbook is None and aimed.runbook is not None):
             # What only escalated so far has a runbook now; people are told anew.
             await tx.incidents.adopt(incident.id, _opening(services, aimed, now))
@@ -194,8 +222,15 @@ def _of_a_person(incident: Incident) -> bool:
     return not incident.labels
 
 
-async def _reopen(tx: Transaction, incident: Incident, aimed: _Aimed, now: datetime) -> None:
+async def _reopen(
+    services: Services, tx: Transaction, incident: Incident, aimed: _Aimed, now: datetime
+) -> None:
+    """Open it again, and take back the all-clear from everybody who got it."""
     await tx.incidents.reopen(incident.id, now)
+    text = f"Opened again: {aimed.alert.name} fires within the cooldown."
+    link = messages.link_to(services.settings.public_url, incident.id)
+    message = messages.reopened(incident, now, text, link)
+    await messages.queue(tx, messages.told(incident), message, now)
     await tx.timeline.add(
         incident.id,
         Fact(
@@ -203,7 +238,7 @@ async def _reopen(tx: Transaction, incident: Incident, aimed: _Aimed, now: datet
             at=now,
             phase=Phase.DETECTION,
             kind=Kind.INCIDENT_REOPENED,
-            text=f"Opened again: {aimed.alert.name} fires within the cooldown.",
+            text=text,
         ),
     )
 

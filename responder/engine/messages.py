@@ -1,11 +1,12 @@
 """What people are told: one place that words every message and its keys."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from responder.contract import Notification
 from responder.domain.escalation import Due
 from responder.domain.incident import Incident
+from responder.domain.policy import Level
 from responder.domain.values import incident_name, workflow_id
 from responder.store.database import Transaction
 
@@ -48,6 +49,18 @@ def resolve(incident: Incident, at: datetime, text: str, link: str) -> Message:
     )
 
 
+def reopened(incident: Incident, at: datetime, text: str, link: str) -> Message:
+    """Word the page that takes an all-clear back."""
+    return _about(
+        incident,
+        kind="page",
+        level=incident.told_level,
+        key=f"{workflow_id(incident.id)}:reopened:{int(at.timestamp() * 1e6)}",
+        text=text,
+        link=link,
+    )
+
+
 def audit(key: str, title: str, text: str) -> Message:
     """Word a page about the responder itself; it belongs to no incident."""
     return Notification(
@@ -62,10 +75,27 @@ def audit(key: str, title: str, text: str) -> Message:
     )
 
 
+def unreached(receiver: str, why: str, at: datetime) -> Message:
+    """Word the page about a receiver that gets no messages, once a day."""
+    return audit(
+        f"audit:outbox:{receiver}:{at:%Y-%m-%d}",
+        f"Messages do not reach {receiver}",
+        f"Receiver {receiver} {why}.",
+    )
+
+
 def told(incident: Incident) -> tuple[str, ...]:
     """Return the receivers of every level told so far, each once, in order."""
     names = (name for level in incident.escalation[: incident.told_level] for name in level.notify)
     return tuple(dict.fromkeys(names))
+
+
+def others(levels: Iterable[Level], broken: Collection[str]) -> tuple[str, ...]:
+    """Return the receivers of the lowest level that has any beside the broken ones."""
+    for level in levels:
+        if left := tuple(name for name in level.notify if name not in broken):
+            return left
+    return ()
 
 
 async def queue(

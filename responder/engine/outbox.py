@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from exporter.shared.errors import PermanentError, TransientError
 from responder.domain.timeline import Fact, Kind, Phase
+from responder.engine import messages
 from responder.engine.services import Services
 from responder.store.outbox import OutboxItem
 
@@ -34,6 +35,10 @@ async def _deliver(services: Services, item: OutboxItem) -> None:
                 await tx.outbox.retry(item.id, reason, now + wait)
             case _:
                 await tx.outbox.failed(item.id, reason, now)
+                # It will not be tried again, so others must know.
+                levels = services.policy.escalation.get("default", ())
+                page = messages.unreached(item.receiver, f"did not get a message: {reason}", now)
+                await messages.queue(tx, messages.others(levels, {item.receiver}), page, now)
         if result != "retried" and item.notification.incident_id:
             await tx.timeline.add(item.notification.incident_id, _fact(item, reason, now))
     services.metrics.notifications.labels(item.receiver, result).inc()

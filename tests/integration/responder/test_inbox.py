@@ -1,0 +1,82 @@
+"""What happens to a delivery that our own code cannot work on."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from exporter.shared.clock import SystemClock
+from exporter.shared.kube import KubeReader, Pod
+from responder.domain.policy import GateConfig, Level, Policy, TargetRule
+from responder.engine import deliveries
+from responder.engine.services import Services
+from responder.metrics import ResponderMetrics
+from responder.settings import ResponderSettings
+from responder.store.database import Store
+from responder.store.inbox import NewDelivery
+
+if TYPE_CHECKING:
+    from responder.contract import HttpPort, KubeWriter, MetricsQuery
+
+LEVEL_1 = Level(timedelta(0), ("oncall-pager",))
+OWNER = TargetRule("workload", "$workload_type", "$namespace", "$workload", owner_of_pod=True)
+
+
+class Broken:
+    """A reader with a mistake in it."""
+
+    async def pod(self, namespace: str, name: str) -> Pod | None:
+        raise KeyError(namespace, name)
+
+
+def services(store: Store) -> Services:
+    nothing = object()
+    return Services(
+        settings=ResponderSettings(policies=Path("none")),
+        clock=SystemClock(),
+        store=store,
+        policy=Policy({"workload": OWNER}, (), {"default": (LEVEL_1,)}, GateConfig()),
+        actions={},
+        receivers={},
+        kube=cast("KubeReader", Broken()),
+        writer=cast("KubeWriter", nothing),
+        query=cast("MetricsQuery", nothing),
+        http=cast("HttpPort", nothing),
+        metrics=ResponderMetrics(),
+    )
+
+
+def delivery(**labels: str) -> NewDelivery:
+    now = SystemClock().now()
+    alert = {
+        "status": "firing",
+        "labels": labels,
+        "startsAt": now.isoformat(),
+        "fingerprint": f"{len(labels):016x}",
+    }
+    return NewDelivery(now, "test", json.dumps({"version": "4", "alerts": [alert]}).encode())
+
+
+async def test_a_delivery_that_breaks_our_code_holds_up_nothing_and_ends_as_a_dead_letter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "RETRY", -deliveries.RETRY)  # due again at once
+    store = await Store.open(f"sqlite:///{tmp_path / 'responder.db'}", migrate=True)
+    try:
+        ours = services(store)
+        async with store.transaction() as tx:
+            await tx.inbox.append(delivery(alertname="A", namespace="default", pod="web-1"))
+            await tx.inbox.append(delivery(alertname="B"))
+        assert len(await deliveries.process_inbox(ours)) == 1
+        for _ in range(deliveries.LAST_TRY):
+            assert await deliveries.process_inbox(ours) == set()
+        async with store.reading() as tx:
+            assert await tx.inbox.depth() == 0
+            assert await tx.dead_letters.count() == 1
+            pages = await tx.outbox.due(SystemClock().now(), 10)
+        assert [page.receiver for page in pages] == ["oncall-pager"]
+        assert "failed: KeyError" in pages[0].notification.text
+    finally:
+        await store.close()
