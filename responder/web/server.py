@@ -78,7 +78,12 @@ def _authenticated(authenticator: Authenticator, roles: dict[tuple[str, str], Ro
         role = roles.get((request.method, resource.canonical if resource else ""))
         if role is None:
             return await handler(request)
-        caller = authenticator.caller(request.headers.get("Authorization", ""))
+        try:
+            caller = authenticator.caller(request.headers.get("Authorization", ""))
+        except RunbookdError as error:
+            # Which file it is concerns the operator, not whoever asks.
+            log.warning("tokens_unreadable", error=str(error))
+            return _error(HTTPStatus.SERVICE_UNAVAILABLE, "tokens cannot be read; see the log")
         if caller is None:
             headers = {"WWW-Authenticate": 'Bearer realm="runbookd"'}
             return _error(HTTPStatus.UNAUTHORIZED, "a valid token is needed", headers)
@@ -142,5 +147,9 @@ async def _guide(folder: Path | None, request: web.Request) -> web.Response:
     path = folder / f"{name}.md" if folder and name.isalnum() else None
     if path is None or not path.is_file():
         raise web.HTTPNotFound(text=f"there is no guide for {name}")
-    html = MarkdownIt().enable("table").render(path.read_text(encoding="utf-8"))
+    html = (
+        MarkdownIt("commonmark", {"html": False})
+        .enable("table")
+        .render(path.read_text(encoding="utf-8"))
+    )
     return web.Response(text=PAGE.format(title=name, body=html), content_type="text/html")
