@@ -23,7 +23,16 @@ from tests.bed.settings import HOME
 
 FACTOR = 30.0
 TARGET = f"deployment/{manifests.NAMESPACE}/{manifests.NAME}"
-RESTART: Json = {"target": TARGET, "action": "restart"}
+RESTART: Json = {"target": TARGET, "runbook": "roll"}
+
+ROLL = """
+  - name: roll
+    match: ['alertname="NobodyFiresThis"']
+    target: workload
+    mode: act
+    steps: [{restart: {}}]
+"""
+"""What a person runs here: an action alone would meet the default budget of changes an hour."""
 
 pytestmark = pytest.mark.timeout(120 + 60 * KILLS)
 
@@ -36,7 +45,8 @@ async def _bed(root: Path, argv: list[str] | None = None) -> AsyncIterator[Bed]:
     shipped = (HOME / "rules/policies/task-manager.yaml").read_text()
     limits = "limits: {cooldown: 0s, per_hour: 100, per_day: 100}"
     text, changed = re.subn(r"limits: \{.*\}", limits, shipped)
-    assert changed == 3
+    assert changed >= 1
+    text = text.replace("\nescalation:", f"{ROLL}    {limits}\n\nescalation:", 1)
     text = text.replace("cluster_per_hour: 20", "cluster_per_hour: 100")
     (policies / "policy.yaml").write_text(text)
     bed = beds.start(root, factor=FACTOR, replicas=2, policies=policies, responder_argv=argv)
