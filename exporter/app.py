@@ -10,7 +10,7 @@ from pathlib import Path
 
 import exporter.collectors
 from exporter import schedule as schedules
-from exporter.clients import OpenClients
+from exporter.clients.open import OpenClients
 from exporter.contract import CollectorSpec, Metric, PolledSource, Sample, Source
 from exporter.exposition.document import Document
 from exporter.exposition.store import FragmentStore

@@ -14,8 +14,8 @@ from datetime import timedelta
 from itertools import zip_longest
 from typing import Literal, NamedTuple
 
-from exporter.contract import Application
 from exporter.pages import ABSENT, Page
+from exporter.ports import Application
 
 
 class Target(NamedTuple):

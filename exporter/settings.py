@@ -8,7 +8,8 @@ from typing import Literal, cast
 
 from pydantic import Field, create_model, field_validator, model_validator
 
-from exporter.contract import Application, CollectorSpec
+from exporter.contract import CollectorSpec
+from exporter.ports import Application
 from exporter.shared.config import Duration, Section, nearest
 
 PREFIX = "EXPORTER__"

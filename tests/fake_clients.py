@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from exporter.contract import (
+from exporter.contract import Collected
+from exporter.ports import (
     Application,
-    Collected,
     Follower,
     HttpAnswer,
     PodView,

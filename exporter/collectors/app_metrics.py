@@ -7,19 +7,10 @@ from datetime import timedelta
 
 from prometheus_client.utils import floatToGoString
 
-from exporter.contract import (
-    Application,
-    Clients,
-    Collected,
-    CollectorSpec,
-    Metric,
-    PodView,
-    PolledSource,
-    Reading,
-    Sample,
-)
+from exporter.contract import Collected, CollectorSpec, Metric, PolledSource, Reading, Sample
 from exporter.merge import Increment, Merge, Window, apdex, classifier, quantile
 from exporter.pages import Page, PageError, PageReader
+from exporter.ports import Application, Clients, PodView
 from exporter.shared.config import Duration, Section
 from exporter.shared.errors import PermanentError, RunbookdError, TransientError
 

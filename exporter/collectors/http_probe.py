@@ -10,16 +10,8 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
-from exporter.contract import (
-    Clients,
-    Collected,
-    CollectorSpec,
-    HttpAnswer,
-    Metric,
-    PolledSource,
-    Reading,
-    Sample,
-)
+from exporter.contract import Collected, CollectorSpec, Metric, PolledSource, Reading, Sample
+from exporter.ports import Clients, HttpAnswer
 from exporter.shared.clock import Clock
 from exporter.shared.config import Duration, Section
 from exporter.shared.errors import RunbookdError

@@ -5,18 +5,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-from exporter.contract import (
-    Clients,
-    CollectorSpec,
-    ContainerView,
-    Metric,
-    Publisher,
-    Reading,
-    Sample,
-    StreamedSource,
-    WatchedPod,
-    WatchedReplicaSet,
-)
+from exporter.contract import CollectorSpec, Metric, Publisher, Reading, Sample, StreamedSource
+from exporter.ports import Clients, ContainerView, WatchedPod, WatchedReplicaSet
 from exporter.shared.clock import Clock
 from exporter.shared.config import Duration, Section
 from exporter.watch.objects import (

@@ -7,16 +7,8 @@ from typing import Self
 
 from pydantic import SecretStr, model_validator
 
-from exporter.contract import (
-    Clients,
-    Collected,
-    CollectorSpec,
-    Database,
-    Metric,
-    PolledSource,
-    Reading,
-    Sample,
-)
+from exporter.contract import Collected, CollectorSpec, Metric, PolledSource, Reading, Sample
+from exporter.ports import Clients, Database
 from exporter.shared.config import Duration, Section
 from exporter.shared.errors import PermanentError, TransientError
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from exporter.contract import Response
+from exporter.ports import Response
 from exporter.shared.kube_client import KubeConnection
 
 LIST_DEADLINE = timedelta(seconds=60)

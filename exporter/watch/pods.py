@@ -8,14 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 from typing_extensions import override
 
-from exporter.contract import (
-    ContainerView,
-    Follower,
-    KubeApi,
-    PodView,
-    WatchedPod,
-    WatchedReplicaSet,
-)
+from exporter.ports import ContainerView, Follower, KubeApi, PodView, WatchedPod, WatchedReplicaSet
 from exporter.shared.clock import Clock
 from exporter.shared.kube import TEMPLATE_HASH, WORKLOAD_KINDS
 from exporter.watch.objects import (

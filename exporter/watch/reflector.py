@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from exporter.contract import KubeApi, Response
+from exporter.ports import KubeApi, Response
 from exporter.shared.clock import Clock
 from exporter.shared.errors import GoneError, PermanentError, TransientError
 from exporter.watch.lines import CAP, LineSplitter

@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
-from exporter.contract import ContainerView, WatchedPod
+from exporter.ports import ContainerView, WatchedPod
 
 DAY = timedelta(days=1)
 

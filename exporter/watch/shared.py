@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
-from exporter.contract import Follower
+from exporter.ports import Follower
 
 BREATH = 100
 """Objects told before others get their turn on the loop."""

@@ -11,9 +11,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from exporter.clients import HttpClient
+from exporter.clients.http import HttpClient
 from exporter.collectors import app_metrics, http_probe
-from exporter.contract import Application, Collected, PolledSource, Source
+from exporter.contract import Collected, PolledSource, Source
+from exporter.ports import Application
 from exporter.shared.clock import SystemClock
 from tests.bed.process import Process, free_port
 from tests.fake_clients import TASK_MANAGER, FakeDatabase, FakePod, FakePods, NoKube

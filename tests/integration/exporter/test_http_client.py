@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from aiohttp import web
 
-from exporter.clients import HttpClient
+from exporter.clients.http import HttpClient
 from exporter.shared.clock import SystemClock
 from exporter.shared.errors import PermanentError, TransientError
 from tests.bed.process import free_port

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.clients import USER_AGENT, OpenClients
+from exporter.clients.http import USER_AGENT
+from exporter.clients.open import OpenClients
 from exporter.collectors.kubernetes import SPEC, Settings
 from exporter.contract import Reading, Sample, StreamedSource
 from exporter.shared.clock import SystemClock

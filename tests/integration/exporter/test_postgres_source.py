@@ -9,7 +9,8 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from exporter.clients import USER_AGENT, OpenClients
+from exporter.clients.http import USER_AGENT
+from exporter.clients.open import OpenClients
 from exporter.collectors.postgres import SPEC, DatabaseSettings, Settings
 from exporter.contract import PolledSource
 from exporter.shared.clock import SystemClock

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from exporter.collectors.app_metrics import SPEC, Settings
-from exporter.contract import Application, Collected, PolledSource
+from exporter.contract import Collected, PolledSource
+from exporter.ports import Application
 from exporter.shared.errors import PermanentError, TransientError
 from tests.fake_clients import TASK_MANAGER, FakeClients, FakePod, lines, page
 

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from exporter.collectors.http_probe import SPEC, Settings, Target, is_suspect
-from exporter.contract import Collected, HttpAnswer, PolledSource
+from exporter.contract import Collected, PolledSource
+from exporter.ports import HttpAnswer
 from exporter.shared.errors import PermanentError, RunbookdError, TransientError
 from tests.fake_clients import FakeClients, lines
 

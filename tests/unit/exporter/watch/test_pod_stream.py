@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 from typing_extensions import override
 
-from exporter.contract import Response, WatchedPod, WatchedReplicaSet
+from exporter.ports import Response, WatchedPod, WatchedReplicaSet
 from exporter.shared.clock import SystemClock
 from exporter.watch.pods import PodStream
 

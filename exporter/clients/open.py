@@ -1,0 +1,48 @@
+"""Opens connections to the world when an enabled collector first asks for one.
+
+The libraries behind them are imported then, not before: what is not enabled costs nothing.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from exporter.clients.http import USER_AGENT, HttpClient
+from exporter.clients.postgres import PostgresDatabase
+from exporter.ports import Application
+from exporter.shared.clock import Clock
+from exporter.shared.kube_client import KubeConnection
+from exporter.watch.api import KubeReads
+from exporter.watch.pods import PodStream
+
+
+class OpenClients:
+    """The connections of one exporter process (contract.Clients).
+
+    All of them connect with their first use; whoever made the clients closes them.
+    """
+
+    def __init__(
+        self, *, kubeconfig: Path | None, applications: Sequence[Application], clock: Clock
+    ) -> None:
+        """`kubeconfig` None means the pod's service account, else the default kubeconfig."""
+        self.clock = clock
+        self.applications = applications
+        self.http = HttpClient(clock)
+        self._connection = KubeConnection(kubeconfig, user_agent=USER_AGENT)
+        self.kube = KubeReads(self._connection)
+        self.pods = PodStream(self.kube, clock)
+        self._databases: dict[tuple[str, timedelta], PostgresDatabase] = {}
+
+    def database(self, dsn: str, *, statement_timeout: timedelta) -> PostgresDatabase:
+        """Return the one connection to `dsn` of this process, not opened yet."""
+        key = (dsn, statement_timeout)
+        return self._databases.setdefault(key, PostgresDatabase(dsn, statement_timeout))
+
+    async def close(self) -> None:
+        """Close whatever was opened, the pod stream before what it reads through."""
+        await self.pods.close()
+        await self._connection.close()
+        for database in self._databases.values():
+            await database.close()
+        await self.http.close()

@@ -1,0 +1,255 @@
+"""Ports: what collectors reach the world through; clients and watch hold the other ends."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol, TypeVar
+
+from exporter.shared.clock import Clock
+
+FollowedT_contra = TypeVar("FollowedT_contra", contravariant=True)
+
+
+class PodView(Protocol):
+    """A pod as the shared pod stream knows it."""
+
+    namespace: str
+    name: str
+    uid: str
+    labels: Mapping[str, str]
+    ip: str
+    ready: bool
+    workload: str
+    """Name of the workload that owns it, or empty."""
+    workload_type: str
+    """`deployment`, `statefulset`, `daemonset`, or empty."""
+
+
+class ContainerView(Protocol):
+    """A container of a pod (init containers too), as far as metrics need it."""
+
+    name: str
+    restarts: int
+    waiting_reason: str | None
+    """Why it waits (may be empty), or None when it does not wait."""
+    last_reason: str | None
+    """Why its last incarnation ended (may be empty), or None when none has."""
+    last_finished: datetime | None
+    """When its last incarnation ended."""
+
+
+class WatchedPod(PodView, Protocol):
+    """All that the pod stream keeps of a pod."""
+
+    phase: str
+    node: str
+    created: datetime | None
+    containers: Sequence[ContainerView]
+
+
+class WatchedReplicaSet(Protocol):
+    """One template of a Deployment, as the pod stream keeps it for the walk to the owner."""
+
+    uid: str
+    owner_kind: str
+    """Kind of the controller (`Deployment`), or empty."""
+    owner_name: str
+    owner_uid: str
+    revision: str
+    template_hash: str
+    created: datetime | None
+
+
+class Follower(Protocol[FollowedT_contra]):
+    """Who is told of every object of a shared stream; a Publisher's begin and sweep, per object."""
+
+    def on_object(self, obj: FollowedT_contra) -> None:
+        """Take an object that is new or has changed; several changes may come as one."""
+        ...
+
+    def on_delete(self, uid: str) -> None:
+        """Forget an object; unknown ones are fine."""
+        ...
+
+    def begin(self) -> None:
+        """All that is known follows, up to `sweep`."""
+        ...
+
+    def sweep(self) -> None:
+        """Drop what was not told since `begin`."""
+        ...
+
+    def alive(self) -> None:
+        """The stream is up to date now."""
+        ...
+
+    def failed(self, reason: str) -> None:
+        """The stream met a failure that it recovers from."""
+        ...
+
+
+class Pods(Protocol):
+    """The one pod stream of the process: owned by the application, handed out by Clients.
+
+    It starts when it is first asked; until it is `synced`, nothing said here is complete.
+    """
+
+    def matching(self, namespace: str, selector: Mapping[str, str]) -> Sequence[PodView]:
+        """Return the pods of `namespace` that carry every label of `selector`, as last seen."""
+        ...
+
+    @property
+    def synced(self) -> bool:
+        """True once the first listing is complete."""
+        ...
+
+    async def follow(self, follower: Follower[WatchedPod]) -> None:
+        """Tell `follower` of every pod, now and on each change, until cancelled.
+
+        Raises what ended the stream, which a bug alone can; it starts again when next asked.
+        """
+        ...
+
+    async def follow_replica_sets(self, follower: Follower[WatchedReplicaSet]) -> None:
+        """Tell `follower` of every ReplicaSet, as `follow` does of pods."""
+        ...
+
+
+class Response(Protocol):
+    """A streamed HTTP answer of the API server, as kubernetes_asyncio returns it unparsed."""
+
+    status: int
+
+    @property
+    def content(self) -> "LineSource":
+        """The body."""
+        ...
+
+    def close(self) -> None:
+        """Drop the connection."""
+        ...
+
+
+class LineSource(Protocol):
+    """A body that can be read in chunks as they arrive."""
+
+    async def readany(self) -> bytes:
+        """Return what has arrived; empty at the end."""
+        ...
+
+    async def read(self, n: int = -1) -> bytes:
+        """Return up to `n` bytes, or all."""
+        ...
+
+
+class KubeApi(Protocol):
+    """Raw reads of the API server; the reflector builds on these two."""
+
+    async def list(self, path: str, query: Mapping[str, str]) -> bytes:
+        """GET `path`, return the body. Raises TransientError, PermanentError, GoneError (410)."""
+        ...
+
+    async def watch(self, path: str, query: Mapping[str, str]) -> Response:
+        """Open a watch on `path` (the caller closes it). Raises as `list` does."""
+        ...
+
+
+class Database(Protocol):
+    """One read-only connection to a PostgreSQL database, opened when first used."""
+
+    async def fetch(self, query: str, *args: object) -> Sequence[Mapping[str, object]]:
+        """Run a query. Raises TransientError when the server is away or the time is up."""
+        ...
+
+    async def fetch_value(self, query: str, *args: object) -> object:
+        """Run a query and return its first column of its first row."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connection; a later query would open it again."""
+        ...
+
+
+class HttpAnswer(NamedTuple):
+    """An HTTP answer with its timing."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+    connect_seconds: float | None
+    """TCP connect time; None when the connection was reused."""
+    total_seconds: float
+
+
+class Http(Protocol):
+    """Bounded HTTP GETs."""
+
+    async def get(
+        self,
+        url: str,
+        *,
+        deadline: timedelta,
+        max_bytes: int,
+        headers: Mapping[str, str] | None = None,
+        fresh: bool = False,
+    ) -> HttpAnswer:
+        """GET `url`; `fresh` opens a new connection so that connect time is measured.
+
+        Raises TransientError (refused, reset, timed out) or PermanentError (body over `max_bytes`).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An application whose pods are scraped (design: settings `applications`)."""
+
+    name: str
+    namespace: str
+    selector: Mapping[str, str]
+    port: int
+    path: str
+    histogram: str
+    status_label: str
+    route_label: str
+    errors: str
+    """Regular expression; a status that matches it whole is an error."""
+    ignore_routes: tuple[str, ...]
+    apdex: timedelta
+    """T of Apdex: satisfied up to T, tolerating up to 4 T."""
+    workload: str = ""
+    """Workload that the series are labelled with; by default the pods' own."""
+    workload_type: str = "deployment"
+
+
+class Clients(Protocol):
+    """Opens connections to the world when an enabled collector first asks for one."""
+
+    @property
+    def clock(self) -> Clock:
+        """The process's time."""
+        ...
+
+    @property
+    def http(self) -> Http:
+        """Bounded GETs."""
+        ...
+
+    @property
+    def kube(self) -> KubeApi:
+        """Raw reads of the API server."""
+        ...
+
+    @property
+    def pods(self) -> Pods:
+        """The one pod stream."""
+        ...
+
+    @property
+    def applications(self) -> Sequence[Application]:
+        """The application mapping of the settings."""
+        ...
+
+    def database(self, dsn: str, *, statement_timeout: timedelta) -> Database:
+        """Return the one connection to `dsn` of this process."""
+        ...
