@@ -23,5 +23,5 @@ check: setup  ## lint, types, import contracts, unit and consistency tests; a mi
 test: setup  ## everything but the linters, with real parts on loopback; a quarter of an hour at most
 	$(BIN)/python -m pytest tests/unit tests/consistency tests/contracts tests/integration tests/scenarios
 
-bench: setup  ## measure durable webhooks per second and the scrape
-	@$(BIN)/python -m tests.bench
+bench: setup  ## measure beside the peers; BENCH="scrape webhooks" picks, BENCH_JSON=FILE keeps the figures
+	@$(BIN)/python -m tests.bench $(BENCH) $(if $(BENCH_JSON),--json $(BENCH_JSON))

@@ -9,14 +9,16 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from typing_extensions import override
 
 from exporter.shared.clock import SystemClock
 from tests.bed.process import Process
+from tests.bench.measuring import cpu_seconds_of
+from tests.bench.row import Row
 
-Row: TypeAlias = dict[str, str | float]
+SECONDS = 5.0
+"""Length of each scenario."""
 
 PAYLOAD = Path(__file__).parents[1] / "data" / "alertmanager_firing.json"
 FINGERPRINT = b"2bf80ebe93a0c1a6"
@@ -36,15 +38,27 @@ class Scenario:
     path: str = "/api/v1/alerts"
 
 
-SCENARIOS = (
-    Scenario("one to a commit, 50 workflows", 1, workflows=50),
-    Scenario("many to a commit, 50 workflows", MANY, workflows=50),
-    Scenario("one to a commit", 1),
-    Scenario("many to a commit", MANY),
-    Scenario("the body read and nothing else", MANY, path="/nothing"),
-    Scenario("many to a commit, groups of 10", MANY, alerts=10),
-    Scenario("many to a commit, 1 connection", MANY, connections=1),
-)
+ONE_BUSY = Scenario("one to a commit, 50 workflows", 1, workflows=50)
+MANY_BUSY = Scenario("many to a commit, 50 workflows", MANY, workflows=50)
+ONE = Scenario("one to a commit", 1)
+MANY_IDLE = Scenario("many to a commit", MANY)
+NOTHING = Scenario("the body read and nothing else", MANY, path="/nothing")
+GROUPS = Scenario("many to a commit, groups of 10", MANY, alerts=10)
+SINGLE = Scenario("many to a commit, 1 connection", MANY, connections=1)
+
+SCENARIOS = (ONE_BUSY, MANY_BUSY, ONE, MANY_IDLE, NOTHING, GROUPS, SINGLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the callers of one scenario saw."""
+
+    requests_per_second: float
+    p50_ms: float
+    p99_ms: float
+    cpu_us_per_request: float
+    refused: int
+    steps_per_second: float
 
 
 class Caller(asyncio.Protocol):
@@ -107,7 +121,7 @@ def requests(alerts: int, path: str) -> Iterator[bytes]:
         yield head + body
 
 
-async def measure(scenario: Scenario, seconds: float, folder: Path) -> Row:
+async def observe(scenario: Scenario, seconds: float, folder: Path) -> Seen:
     """Run one scenario: the server on the first core, the callers here."""
     argv = [sys.executable, "-m", "tests.bench.webhook_server", str(folder), "--core", "0"]
     argv += ["--per-commit", str(scenario.per_commit), "--workflows", str(scenario.workflows)]
@@ -120,23 +134,20 @@ async def measure(scenario: Scenario, seconds: float, folder: Path) -> Row:
     async with await Process.start(argv, log=log, name="webhook server", ready=ready) as server:
         port = int(port_file.read_text())
         await _call(scenario, port, 0.5)  # warm up
-        steps, cpu = await _steps(port), _cpu_seconds(server.pid)
+        steps, cpu = await _steps(port), cpu_seconds_of(server.pid)
         callers = await _call(scenario, port, seconds)
-        steps, cpu = await _steps(port) - steps, _cpu_seconds(server.pid) - cpu
+        steps, cpu = await _steps(port) - steps, cpu_seconds_of(server.pid) - cpu
         assert server.exit_code is None, server.tail()
     latencies = sorted(latency for caller in callers for latency in caller.latencies)
     per_second = len(latencies) / seconds
-    return {
-        "scenario": scenario.name,
-        "requests_per_second": round(per_second),
-        "alerts_per_second": round(per_second * scenario.alerts),
-        "p50_ms": round(latencies[len(latencies) // 2] * 1000, 1),
-        "p99_ms": round(latencies[len(latencies) * 99 // 100] * 1000, 1),
-        "max_ms": round(latencies[-1] * 1000, 1),
-        "cpu_us_per_request": round(cpu / len(latencies) * 1e6),
-        "refused": sum(caller.refused for caller in callers),
-        "steps_per_second": round(steps / seconds),
-    }
+    return Seen(
+        requests_per_second=per_second,
+        p50_ms=latencies[len(latencies) // 2] * 1000,
+        p99_ms=latencies[len(latencies) * 99 // 100] * 1000,
+        cpu_us_per_request=cpu / len(latencies) * 1e6,
+        refused=sum(caller.refused for caller in callers),
+        steps_per_second=steps / seconds,
+    )
 
 
 async def _call(scenario: Scenario, port: int, seconds: float) -> list[Caller]:
@@ -152,12 +163,6 @@ async def _call(scenario: Scenario, port: int, seconds: float) -> list[Caller]:
     return callers
 
 
-def _cpu_seconds(pid: int) -> float:
-    """Return the CPU time a process has used: what a busy machine changes least."""
-    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
-
-
 async def _steps(port: int) -> int:
     reader, writer = await asyncio.open_connection(HOST, port)
     writer.write(b"GET /steps HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
@@ -166,13 +171,49 @@ async def _steps(port: int) -> int:
     return int(json.loads(answer.partition(b"\r\n\r\n")[2])["steps"])
 
 
-def run(seconds: float) -> Iterator[Row]:
-    """Yield a row per scenario; each takes `seconds` and the start of a server."""
+def run(seconds: float) -> Iterator[tuple[Scenario, Seen]]:
+    """Yield what each scenario showed; each takes `seconds` and the start of a server."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[-1]})
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         for number, scenario in enumerate(SCENARIOS):
             own = Path(folder, str(number))
             own.mkdir()
-            yield asyncio.run(measure(scenario, seconds, own))
+            yield scenario, asyncio.run(observe(scenario, seconds, own))
     os.sched_setaffinity(0, cores)
+
+
+def measure() -> Iterator[Row]:
+    """Compare many to a commit with one to a commit; the server has one core, the callers one."""
+    seen = dict(run(SECONDS))
+    for scenario, one in seen.items():
+        told = f"{scenario.name}: {{}}".format
+        yield Row(told("requests"), one.requests_per_second, "1/s")
+        yield Row(told("p50"), one.p50_ms, "ms")
+        yield Row(told("p99"), one.p99_ms, "ms")
+        yield Row(told("CPU a request"), one.cpu_us_per_request, "µs")
+        yield Row(told("refused"), one.refused, "requests", at_most=0)
+        if scenario.workflows:
+            yield Row(told("steps of workflows"), one.steps_per_second, "1/s")
+    busy, peer = seen[MANY_BUSY], seen[ONE_BUSY]
+    yield Row("durable webhooks", busy.requests_per_second, "1/s", "G10", at_least=3000)
+    yield Row(
+        "durable webhooks beside one to a commit",
+        seen[MANY_IDLE].requests_per_second,
+        "1/s",
+        "G10",
+        peer=seen[ONE].requests_per_second,
+        peer_name="one to a commit",
+        at_least=1.8,
+    )
+    yield Row(
+        "the same beside 50 workflows",
+        busy.requests_per_second,
+        "1/s",
+        peer=peer.requests_per_second,
+        peer_name="one to a commit",
+    )
+    yield Row("p99 of durable webhooks", busy.p99_ms, "ms", "G10", at_most=30)
+    alerts = seen[GROUPS].requests_per_second * GROUPS.alerts
+    yield Row("alerts in groups of 10", alerts, "1/s", "G10", at_least=10_000)
+    yield Row("p50 of an idle server", seen[SINGLE].p50_ms, "ms", "G10", at_most=2)
