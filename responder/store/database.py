@@ -8,7 +8,12 @@ wait for nobody.
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
@@ -26,6 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from exporter.shared.errors import ConflictError, RunbookdError, TransientError
 from responder.store import schema
+from responder.store.append import Appender, PostgresAppender, SqliteAppender
 from responder.store.dead_letters import DeadLetters
 from responder.store.episodes import Episodes
 from responder.store.evidence import EvidenceTexts
@@ -73,6 +79,7 @@ class Store:
         self._writer = _engine(url, writes=True)
         self._reader = _engine(url, writes=False)
         self._writing = asyncio.Lock()
+        self._appender, self._appending = _appender(url, self._writing)
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -105,6 +112,7 @@ class Store:
                 await self._idle.wait()
         except TimeoutError:
             pass  # SQLAlchemy's connection threads are daemons: what hangs dies with the process
+        await self._appender.close()
         await self._writer.dispose()
         await self._reader.dispose()
 
@@ -130,17 +138,17 @@ class Store:
             yield Transaction(connection)
 
     async def inbox_append(self, bodies: Sequence[NewDelivery]) -> None:
-        """Store deliveries durably, with one commit."""
-        async with self.transaction() as tx:
-            await tx.inbox.append_all(bodies)
+        """Store deliveries durably, with one commit. Raises StoreUnavailableError."""
+        async with self._appending, self._counted():
+            try:
+                with _translated():
+                    await self._appender.append(bodies)
+            except _driver_errors(self._writer) as error:
+                raise StoreUnavailableError(f"the store is unavailable: {error}") from error
 
     @asynccontextmanager
     async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        if self._closed:
-            raise StoreUnavailableError("the store is closed")
-        self._in_flight += 1
-        self._idle.clear()
-        try:
+        async with self._counted():
             with _translated():
                 connection = await _connect(engine)
                 try:
@@ -148,6 +156,16 @@ class Store:
                         yield connection
                 finally:
                     await connection.close()
+
+    @asynccontextmanager
+    async def _counted(self) -> AsyncIterator[None]:
+        """Keep `close` waiting. Raises StoreUnavailableError once the store is closed."""
+        if self._closed:
+            raise StoreUnavailableError("the store is closed")
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            yield
         finally:
             self._in_flight -= 1
             if not self._in_flight:
@@ -175,14 +193,21 @@ def migrate(url: str) -> str:
 
 async def _connect(engine: AsyncEngine) -> AsyncConnection:
     """Check a connection out."""
-    # While connecting, SQLAlchemy lets the driver's own errors through; the driver is asked for
-    # them by way of the dialect, so that only the database in use needs its driver.
-    driver = getattr(engine.dialect.dbapi, "asyncpg", None)
-    refusals = () if driver is None else (driver.PostgresError, driver.InterfaceError)
     try:
         return await engine.connect()
-    except (OSError, *refusals) as error:
+    except _driver_errors(engine) as error:
         raise StoreUnavailableError(f"the database cannot be reached: {error}") from error
+
+
+def _driver_errors(engine: AsyncEngine) -> tuple[type[Exception], ...]:
+    """Return what comes of a database that is away where SQLAlchemy does not wrap it.
+
+    The driver is asked for by way of the dialect, so that only the database in use needs its own.
+    """
+    driver = getattr(engine.dialect.dbapi, "asyncpg", None)
+    if driver is None:
+        return (sqlite3.Error, OSError)
+    return (driver.PostgresError, driver.InterfaceError, OSError)
 
 
 @contextmanager
@@ -239,6 +264,21 @@ def _engine(url: URL, *, writes: bool) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", say_begin)
     return engine
+
+
+def _appender(
+    url: URL, writing: asyncio.Lock
+) -> tuple[Appender, AbstractAsyncContextManager[None]]:
+    """Return what appends to the inbox, and what must be held meanwhile."""
+    if url.get_backend_name() == "postgresql":
+        return PostgresAppender(_engine(url, writes=True)), nullcontext()
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(url.database or ":memory:")
+        _prepare_sqlite(connection, None)
+        return connection
+
+    return SqliteAppender(connect), writing
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -1,6 +1,5 @@
 """Deliveries as they came, waiting to become alerts."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,10 +55,6 @@ class Inbox:
         """Store one delivery and return its id."""
         statement = insert(inbox).values(_values(delivery)).returning(inbox.c.id)
         return int((await self._connection.execute(statement)).scalar_one())
-
-    async def append_all(self, deliveries: Sequence[NewDelivery]) -> None:
-        """Store many deliveries with one statement."""
-        await self._connection.execute(insert(inbox), [_values(one) for one in deliveries])
 
     async def pending(self, limit: int, now: datetime | None = None) -> list[InboxItem]:
         """Return what waits, oldest first.

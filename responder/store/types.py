@@ -15,6 +15,12 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EnumT = TypeVar("EnumT", bound=StrEnum)
 
 
+def micros(moment: datetime) -> int:
+    """Return a moment as it is stored: UTC microseconds since the epoch."""
+    # Whole-number division: a float of seconds would lose microseconds.
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
 class QueueState(StrEnum):
     """Life of a row of `inbox` and `outbox`."""
 
@@ -32,8 +38,7 @@ class Micros(TypeDecorator[datetime]):
 
     @override
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        # Whole-number division: a float of seconds would lose microseconds.
-        return None if value is None else (value - EPOCH) // timedelta(microseconds=1)
+        return None if value is None else micros(value)
 
     @override
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from sqlalchemy import text
 
 from exporter.shared.clock import SystemClock
 from responder.metrics import ResponderMetrics
@@ -46,13 +45,6 @@ class Receiver:
     async def dead_letters(self) -> list[DeadLetter]:
         async with self.store.reading() as tx:
             return await tx.dead_letters.list(1000)
-
-    async def limit_pages(self, more: int | None) -> None:
-        """Let the store's file grow by so many pages and no more; None lifts it."""
-        async with self.store._connection(self.store._writer) as connection:
-            used = (await connection.execute(text("PRAGMA page_count"))).scalar_one()
-            most = used + more if more is not None else 2**30
-            await connection.execute(text(f"PRAGMA max_page_count={most}"))
 
     def counted(self, metric: str, **labels: str) -> float:
         """Return the value of one of the responder's metrics; 0 when it has no such series."""

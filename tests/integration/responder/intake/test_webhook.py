@@ -11,6 +11,7 @@ from responder.web.intake import Bounds
 from responder.web.webhook import HASHED_BYTES, HEAD_BYTES
 from tests.bed.process import wait_until
 from tests.integration.responder.intake.conftest import GOOD, LIMIT, Receiver, listening
+from tests.integration.responder.store.conftest import limit_pages
 
 
 async def test_a_delivery_is_stored_raw_before_it_is_answered(receiver: Receiver) -> None:
@@ -128,7 +129,7 @@ async def test_a_connection_that_breaks_off_midway_is_counted_and_stores_nothing
 async def test_a_full_store_is_said_so_and_taken_up_again_when_there_is_room(
     receiver: Receiver,
 ) -> None:
-    await receiver.limit_pages(0)
+    await limit_pages(receiver.store, 0)
     padded = GOOD + b" " * 100_000
     async with receiver.session.post(receiver.url, data=padded) as answer:
         assert answer.status == 503
@@ -137,17 +138,17 @@ async def test_a_full_store_is_said_so_and_taken_up_again_when_there_is_room(
     assert receiver.counted("deliveries_total", result="store_unavailable") == 1
     assert receiver.counted("last_intake_timestamp_seconds") == 0
     await receiver.store.ping()
-    await receiver.limit_pages(None)
+    await limit_pages(receiver.store, None)
     assert (await receiver.post(padded))[0] == 200
     assert len(await receiver.inbox()) == 1
 
 
 async def test_a_dead_letter_that_cannot_be_kept_is_asked_for_again(receiver: Receiver) -> None:
-    await receiver.limit_pages(0)
+    await limit_pages(receiver.store, 0)
     status, _ = await receiver.post(b"x" * 100_000)
     assert status == 503
     assert receiver.counted("dead_letters_total", reason="not_json") == 0
-    await receiver.limit_pages(None)
+    await limit_pages(receiver.store, None)
     assert (await receiver.post(b"x" * 100_000))[0] == 400
     assert len(await receiver.dead_letters()) == 1
 

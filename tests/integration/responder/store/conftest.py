@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 
 from responder.domain.episode import Episode
 from responder.domain.incident import Incident, IncidentStatus
 from responder.domain.matchers import Matcher, MatchOp
 from responder.domain.policy import Level, Mode, Runbook, StepDef
 from responder.domain.values import Target
+from responder.store.append import SqliteAppender
 from responder.store.database import Store, Transaction
 from tests.bed.postgres import Postgres
 
@@ -66,6 +68,16 @@ def an_episode(incident_id: int, fingerprint: str = "2bf80ebe93a0c1a6") -> Episo
 
 async def opened(tx: Transaction, target: Target = TARGET) -> int:
     return (await tx.incidents.open(an_incident(target))).id
+
+
+async def limit_pages(store: Store, more: int | None) -> None:
+    """Let a SQLite store's file grow by so many pages and no more; None lifts it."""
+    async with store._connection(store._writer) as connection:
+        used = (await connection.execute(text("PRAGMA page_count"))).scalar_one()
+        most = f"PRAGMA max_page_count={used + more if more is not None else 2**30}"
+        await connection.execute(text(most))
+    assert isinstance(store._appender, SqliteAppender)
+    await store._appender.run(lambda driver: driver.execute(most))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -18,7 +18,7 @@ from responder.store.inbox import NewDelivery
 from responder.store.tables import metadata
 from tests.bed.postgres import Postgres
 from tests.bed.process import wait_until
-from tests.integration.responder.store.conftest import T0, an_incident
+from tests.integration.responder.store.conftest import T0, an_incident, limit_pages
 
 DELIVERY = NewDelivery(T0, "alertmanager", b'{"version":"4"}')
 
@@ -176,9 +176,7 @@ async def test_a_writer_in_another_process_waits_for_ours(sqlite_url: str) -> No
 
 async def test_a_full_disk_is_unavailable_and_reading_goes_on(sqlite_url: str) -> None:
     store = await Store.open(sqlite_url, migrate=True)
-    async with store._connection(store._writer) as connection:
-        used = (await connection.execute(text("PRAGMA page_count"))).scalar_one()
-        await connection.execute(text(f"PRAGMA max_page_count={used + 2}"))
+    await limit_pages(store, 2)
     with pytest.raises(StoreUnavailableError, match="full"):
         await store.inbox_append([NewDelivery(T0, "alertmanager", b"x" * 100_000)])
     async with store.reading() as tx:
