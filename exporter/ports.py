@@ -154,6 +154,18 @@ class KubeApi(Protocol):
         ...
 
 
+class ApiServer(KubeApi, Protocol):
+    """All reads of the API server; collectors are given these."""
+
+    async def metadata(self, path: str, query: Mapping[str, str]) -> bytes:
+        """GET a list of objects with their metadata alone. Raises as `list` does.
+
+        The server leaves out the rest: what a Secret holds does not come here, unless an
+        annotation repeats it.
+        """
+        ...
+
+
 class Database(Protocol):
     """One read-only connection to a PostgreSQL database, opened when first used."""
 
@@ -236,7 +248,7 @@ class Clients(Protocol):
         ...
 
     @property
-    def kube(self) -> KubeApi:
+    def kube(self) -> ApiServer:
         """Raw reads of the API server."""
         ...
 

@@ -1,6 +1,7 @@
 """The world of a collector's unit test: time and answers are handed in, nothing is opened."""
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -121,12 +122,34 @@ class FakePods:
         raise NotImplementedError
 
 
-class NoKube:
+class FakeKube:
+    """Answers lists by path, two objects a page; a path without an answer is the test's error."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Sequence[object] | RunbookdError] = {}
+        self.asked: list[tuple[str, str, Mapping[str, str]]] = []
+        """Verb, path and query of each request, but for what pages through it."""
+
     async def list(self, path: str, query: Mapping[str, str]) -> bytes:
-        raise NotImplementedError
+        return self._page("list", path, query)
+
+    async def metadata(self, path: str, query: Mapping[str, str]) -> bytes:
+        return self._page("metadata", path, query)
 
     async def watch(self, path: str, query: Mapping[str, str]) -> Response:
         raise NotImplementedError
+
+    def _page(self, verb: str, path: str, query: Mapping[str, str]) -> bytes:
+        paging = ("limit", "continue")
+        self.asked.append((verb, path, {k: v for k, v in query.items() if k not in paging}))
+        objects = self.objects[path]
+        if isinstance(objects, RunbookdError):
+            raise objects
+        start = int(query.get("continue", "0"))
+        metadata = {"resourceVersion": "1"}
+        if start + 2 < len(objects):
+            metadata["continue"] = str(start + 2)
+        return json.dumps({"metadata": metadata, "items": objects[start : start + 2]}).encode()
 
 
 class FakeDatabase:
@@ -156,7 +179,7 @@ class FakeClients:
         self.applications = applications
         self.clock = FakeClock()
         self.http = FakeHttp()
-        self.kube = NoKube()
+        self.kube = FakeKube()
         self.pods = FakePods()
         self.databases: dict[str, FakeDatabase] = {}
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 Query = Mapping[str, str] | Sequence[tuple[str, str]]
 
 JSON = "application/json"
+METADATA = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Asks for a list of metadata alone ("Receiving resources as Tables", Kubernetes API concepts)."""
 CONNECT_DEADLINE = timedelta(seconds=10)
 OPEN_DEADLINE = timedelta(seconds=30)
 """How long a watch may take to answer with its headers; client-go waits as long."""
@@ -109,13 +111,14 @@ class KubeConnection:
         words). After a TransientError a write may or may not have happened.
         """
         within = _limits(deadline)
-        call = _Call(method, _with_query(path, query), within, body, content_type)
-        try:
-            answer = await self._send(call)
-            async with answer:
-                return await answer.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise TransientError(f"{method} {path}: {error!r}") from error
+        return await self._read(
+            _Call(method, _with_query(path, query), within, body, content_type), path
+        )
+
+    async def metadata(self, path: str, *, query: Query = (), deadline: timedelta) -> bytes:
+        """GET a list with the metadata of its objects alone. Raises as `request` does."""
+        call = _Call("GET", _with_query(path, query), _limits(deadline), accept=METADATA)
+        return await self._read(call, path)
 
     async def stream(self, path: str, query: Query = ()) -> Stream:
         """GET `path` and return its body unread. Raises as `request` does."""
@@ -125,6 +128,15 @@ class KubeConnection:
                 return Stream(await self._send(call))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise TransientError(f"GET {path}: {error!r}") from error
+
+    async def _read(self, call: "_Call", path: str) -> bytes:
+        """Send `call` and return the body of its answer; errors name `path`, without its query."""
+        try:
+            answer = await self._send(call)
+            async with answer:
+                return await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise TransientError(f"{call.method} {path}: {error!r}") from error
 
     async def _send(self, call: "_Call") -> aiohttp.ClientResponse:
         """Send `call`; once more with new credentials when the server says they are too old."""
@@ -196,6 +208,7 @@ class _Call:
     within: aiohttp.ClientTimeout
     body: bytes | None = None
     content_type: str = JSON
+    accept: str = f"{JSON}, */*"
 
 
 async def load_library() -> None:
@@ -218,7 +231,7 @@ async def _exchange(client: "ApiClient", call: _Call) -> aiohttp.ClientResponse:
     # Compression would cost both ends more CPU than the wire inside a cluster is worth.
     headers = {
         **client.default_headers,
-        "Accept": f"{JSON}, */*",
+        "Accept": call.accept,
         "Accept-Encoding": "identity",
         "Content-Type": call.content_type,
     }

@@ -1,4 +1,4 @@
-"""The exporter's two reads of the API server; it has no way to write."""
+"""The exporter's reads of the API server; it has no way to write."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -11,7 +11,7 @@ LIST_DEADLINE = timedelta(seconds=60)
 
 
 class KubeReads:
-    """contract.KubeApi over one connection, which connects with the first read."""
+    """ports.ApiServer over one connection, which connects with the first read."""
 
     def __init__(self, connection: KubeConnection) -> None:
         self._connection = connection
@@ -23,3 +23,7 @@ class KubeReads:
     async def watch(self, path: str, query: Mapping[str, str]) -> Response:
         """Open a watch on `path` (the caller closes it). Raises as `list` does."""
         return await self._connection.stream(path, query)
+
+    async def metadata(self, path: str, query: Mapping[str, str]) -> bytes:
+        """GET a list of objects with their metadata alone. Raises as `list` does."""
+        return await self._connection.metadata(path, query=query, deadline=LIST_DEADLINE)

@@ -17,7 +17,7 @@ from exporter.contract import Collected, PolledSource, Source
 from exporter.ports import Application
 from exporter.shared.clock import SystemClock
 from tests.bed.process import Process, free_port
-from tests.fake_clients import TASK_MANAGER, FakeDatabase, FakePod, FakePods, NoKube
+from tests.fake_clients import TASK_MANAGER, FakeDatabase, FakeKube, FakePod, FakePods
 
 
 @dataclass
@@ -29,7 +29,7 @@ class World:
     port: int = field(default_factory=free_port)
     clock: SystemClock = field(default_factory=SystemClock)
     pods: FakePods = field(default_factory=FakePods)
-    kube: NoKube = field(default_factory=NoKube)
+    kube: FakeKube = field(default_factory=FakeKube)
     applications: Sequence[Application] = (TASK_MANAGER,)
 
     def __post_init__(self) -> None:

@@ -29,6 +29,18 @@ async def test_a_request_carries_query_token_and_agent_and_returns_the_body(tmp_
         assert asked.headers["Accept-Encoding"] == "identity"
 
 
+async def test_metadata_alone_is_asked_for_by_its_own_media_type(tmp_path: Path) -> None:
+    async with ScriptedApi.start() as api:
+        api.script.append(Answer(b'{"items": []}'))
+        connection = KubeConnection(api.kubeconfig(tmp_path), user_agent=AGENT)
+        await connection.metadata("/api/v1/secrets", query={"limit": "1"}, deadline=SOON)
+        await connection.close()
+        (asked,) = api.asked
+        assert asked.query == {"limit": "1"}
+        kind = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+        assert asked.headers["Accept"] == kind
+
+
 async def test_a_body_arrives_as_it_was_given(tmp_path: Path) -> None:
     async with ScriptedApi.start() as api:
         api.script.append(Answer(b"{}"))

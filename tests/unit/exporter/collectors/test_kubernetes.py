@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from exporter.collectors.kubernetes import (
 from exporter.contract import Reading, Sample
 from exporter.watch.objects import DaemonSet, Deployment, Node, Pod, ReplicaSet, StatefulSet
 from exporter.watch.pods import pod_record, replica_set_record
+from tests.json_fields import changed, paths
 
 DATA = Path(__file__).with_name("kubernetes_objects.json")
 OBJECTS: dict[str, dict[str, object]] = json.loads(DATA.read_text())
@@ -177,32 +178,6 @@ def test_stateful_sets_and_daemon_sets_are_described() -> None:
     lines = daemon_set(OBJECTS["daemon_set"])
     assert f"kpi_workload_rollout_in_progress{{{labels}}} 1" in lines
     assert f"kpi_workload_replicas_desired{{{labels}}} 2" in lines
-
-
-def paths(value: object, before: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
-    """Yield the way to every field of a JSON value, those in lists too."""
-    items: Iterable[tuple[object, object]] = ()
-    if isinstance(value, dict):
-        items = value.items()
-    elif isinstance(value, list):
-        items = enumerate(value)
-    for key, inner in items:
-        if isinstance(key, str):
-            yield (*before, key)
-        yield from paths(inner, (*before, key))
-
-
-def changed(raw: object, path: tuple[object, ...], *, to_null: bool = False) -> object:
-    """Return a copy without the field at `path`, or with null there."""
-    result = copy.deepcopy(raw)
-    parent = result
-    for key in path[:-1]:
-        parent = parent[key]  # type: ignore[index]  # JSON, and the path was found in it
-    if to_null:
-        parent[path[-1]] = None  # type: ignore[index]  # as above
-    else:
-        del parent[path[-1]]  # type: ignore[attr-defined]  # as above
-    return result
 
 
 EVERY_FIELD = [(kind, path) for kind in KINDS for path in paths(OBJECTS[kind])]
