@@ -113,6 +113,16 @@ class Action(Protocol[ParamsT_contra]):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """How an effect that was made for a while only is taken back."""
+
+    after: timedelta
+    """Time since the intent."""
+    params: JsonObject
+    """Parameters of the same action, as its Params model dumps them."""
+
+
 class Role(StrEnum):
     """What the planner must know of an action."""
 
@@ -143,6 +153,8 @@ class ActionSpec(Generic[ParamsT]):
     """How long between two looks at `settled`."""
     timeout: Callable[[ParamsT], timedelta] = lambda _: timedelta(minutes=10)
     """How long `settled` may stay PENDING before the step counts as failed."""
+    undo: Callable[[Plan, ParamsT], Undo | None] = lambda _plan, _params: None
+    """How what was applied is taken back by itself; None when it is there to stay."""
 
 
 class Notifier(Protocol[SettingsT_contra]):

@@ -22,7 +22,7 @@ class Listen(Section):
 
 
 def _of_a_person(name: str) -> str:
-    if name in ("alert", "runbookd"):
+    if name in ("alert", "undo", "runbookd"):
         raise ValueError(f"{name!r} stands for the machine; choose another name")
     return name
 
@@ -31,7 +31,7 @@ class Token(Section):
     """A bearer token; its name goes to the timeline."""
 
     name: Annotated[str, AfterValidator(_of_a_person)]
-    """Not `alert` or `runbookd`: those stand for the machine on the timeline."""
+    """Not `alert`, `undo` or `runbookd`: those stand for the machine on the timeline."""
     role: Role
     token_file: Path
     """Read again when it changes, so that a rotated secret needs no restart."""

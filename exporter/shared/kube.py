@@ -89,6 +89,19 @@ class ReplicaSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Autoscaler:
+    """A HorizontalPodAutoscaler: who really decides how many pods its workload has."""
+
+    name: str
+    uid: str
+    resource_version: str
+    annotations: Labels
+    minimum: int
+    """1 where its owner left it out, as the API server has it."""
+    maximum: int
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
     """A container's state in a pod."""
 
@@ -161,6 +174,10 @@ class KubeReader(Protocol):
 
     async def replica_sets(self, deployment: Workload) -> Sequence[ReplicaSet]:
         """Return the ReplicaSets that `deployment` controls, newest revision first."""
+        ...
+
+    async def autoscaler(self, workload: Workload) -> Autoscaler | None:
+        """Return the autoscaler that scales `workload`, or None when there is none."""
         ...
 
     async def pod(self, namespace: str, name: str) -> Pod | None:

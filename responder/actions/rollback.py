@@ -1,7 +1,7 @@
 """Takes a Deployment back to an earlier release, as `kubectl rollout undo` does."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from typing_extensions import override
@@ -13,6 +13,13 @@ from responder import objects
 from responder.contract import Action, ActionSpec, Role, StepContext
 from responder.domain.plan import Blast, Plan, Probe, Settled, SettledState
 from responder.domain.values import Json, JsonObject, Target
+from responder.promql import selector
+
+HEALTHY = "namespace_workload_template:kpi_healthy_timestamp_seconds:max"
+"""Recording rule: the time, while a template has run within its targets for five minutes."""
+
+REMEMBERED = "30d"
+"""How far back a healthy release is looked for; what Prometheus keeps may end it earlier."""
 
 HISTORY = "deployment.kubernetes.io/revision-history"
 """Annotation of a ReplicaSet that was used more than once: its earlier revisions, with commas."""
@@ -29,8 +36,9 @@ KEPT = (
 class Params(Section):
     """Which release to go back to."""
 
-    to: Literal["previous"] = "previous"
-    """`previous`: the newest release that is older than the running one."""
+    to: Literal["previous", "last-healthy"] = "previous"
+    """`previous`: the newest release that is older than the running one. `last-healthy`: the one
+    that Prometheus last saw within its targets for five minutes; none known is a refusal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,8 @@ class Releases:
 
     current: ReplicaSet | None
     """None when the controller has not made a ReplicaSet of the newest template yet."""
-    previous: ReplicaSet | None
+    goal: ReplicaSet | None
+    """The one to go back to."""
 
 
 class Rollback(Action[Params]):
@@ -51,7 +60,13 @@ class Rollback(Action[Params]):
             raise PermanentError(f"{target.kind}s keep no releases that could be put back")
         workload = await objects.read(ctx.kube, target)
         template = await _template(ctx, target)
-        return _plan(target, workload, releases(template, await ctx.kube.replica_sets(workload)))
+        history = await ctx.kube.replica_sets(workload)
+        found = releases(template, history)
+        if params.to == "previous":
+            return _plan(target, workload, found, "no release older than the running one is kept")
+        goal = last_healthy(found.current, history, await _healthy(ctx, target))
+        none = "no other release that is kept is known to have been within its targets"
+        return _plan(target, workload, replace(found, goal=goal), none)
 
     @override
     async def apply(self, plan: Plan, params: Params, ctx: StepContext) -> None:
@@ -93,6 +108,21 @@ def releases(template: Mapping[str, object], history: Sequence[ReplicaSet]) -> R
     return Releases(current, max(older, key=lambda one: one.revision, default=None))
 
 
+def last_healthy(
+    current: ReplicaSet | None, history: Sequence[ReplicaSet], healthy: Mapping[str, float]
+) -> ReplicaSet | None:
+    """Find the release that was healthy last, the running one left out.
+
+    `healthy` maps template hashes to when each was last seen healthy, in seconds since the epoch.
+    """
+    known = [
+        one
+        for one in history
+        if one.template_hash in healthy and (current is None or one.uid != current.uid)
+    ]
+    return max(known, key=lambda one: healthy[one.template_hash], default=None)
+
+
 def first_revision(replica_set: ReplicaSet) -> int:
     """Return the revision under which the template first ran."""
     history = replica_set.annotations.get(HISTORY, "").split(",")
@@ -117,6 +147,17 @@ async def _template(ctx: StepContext, target: Target) -> Mapping[str, object]:
     if not isinstance(template, dict):
         raise NotFoundError(f"{target} does not exist")
     return template
+
+
+async def _healthy(ctx: StepContext, target: Target) -> dict[str, float]:
+    subject = {
+        "namespace": target.namespace,
+        "workload": target.name,
+        "workload_type": target.kind.lower(),
+    }
+    query = f"max by (template_hash) (max_over_time({HEALTHY}{selector(subject)}[{REMEMBERED}]))"
+    found = await ctx.metrics.instant(query)
+    return {one.labels.get("template_hash", ""): one.value for one in found}
 
 
 def _without_hash(template: Mapping[str, object]) -> dict[str, object]:
@@ -154,12 +195,12 @@ def _release(replica_set: ReplicaSet | None) -> str:
     return f"{', '.join(replica_set.images)} (revision {replica_set.revision})"
 
 
-def _plan(target: Target, workload: Workload, found: Releases) -> Plan:
-    goal, refusal = found.previous, ""
+def _plan(target: Target, workload: Workload, found: Releases, none: str) -> Plan:
+    goal, refusal = found.goal, ""
     if workload.paused:
         refusal = "its rollout is paused"
     elif goal is None:
-        refusal = "no release older than the running one is kept"
+        refusal = none
     summary = f"roll {target} back from {_release(found.current)}"
     return Plan(
         action="rollback",
@@ -186,7 +227,7 @@ def _effect(current: ReplicaSet | None, goal: ReplicaSet) -> JsonObject:
 
 SPEC = ActionSpec(
     name="rollback",
-    help="Take a Deployment back to the release before the running one.",
+    help="Take a Deployment back to the previous release, or to the last one that was healthy.",
     params=Params,
     action=Rollback(),
     role=Role.EFFECT,

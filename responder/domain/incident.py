@@ -56,6 +56,16 @@ class RunStatus(StrEnum):
     ENDED = "ended"
 
 
+CURES = (RunResult.CURED, RunResult.COMPLETED, RunResult.STOPPED)
+"""Results after which an incident may end once its alerts have resolved."""
+
+BY_ALERT = "alert"
+"""Who requested a run that no person asked for; no token may have this name."""
+
+BY_UNDO = "undo"
+"""Who requested a run that takes back what was done for a while only; no token's name either."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One execution of a runbook or of a single action; a row of `runs`."""
@@ -67,7 +77,7 @@ class Run:
     """Frozen: a change of policy never reaches a run that has begun."""
     target: Target
     requested_by: str
-    """`alert`, or the name of a person's token."""
+    """`alert`, `undo`, or the name of a person's token."""
     first_step: int
     """Number of its first step; steps count over all runs of an incident."""
     created_at: datetime
@@ -76,6 +86,13 @@ class Run:
     reason: str = ""
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    not_before: datetime | None = None
+    """When it may start at the earliest; None means at once."""
+
+    def is_due(self, now: datetime) -> bool:
+        """Say whether it waits for nothing but its turn."""
+        is_time = self.not_before is None or self.not_before <= now
+        return self.status is RunStatus.WAITING and is_time
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from responder.domain.incident import Incident, IncidentStatus, Run
 from responder.domain.policy import Runbook
 from responder.domain.timeline import Fact, Kind, Phase
 from responder.domain.values import Target
-from responder.engine import incidents, workflows
+from responder.engine import incidents, runs, workflows
 from responder.engine.auditor import audit
 from responder.engine.deliveries import process_inbox
 from responder.engine.outbox import deliver_due
@@ -138,9 +138,7 @@ class Engine:
                 incident = await tx.incidents.open(opened)
             elif incident.status is IncidentStatus.RESOLVED:
                 await tx.incidents.reopen(incident.id, now)
-            run = await incidents.create_run(
-                services, tx, incident, runbook, requested_by=by, now=now
-            )
+            run = await runs.create(services, tx, incident, runbook, requested_by=by)
         await self.wake(incident.id)
         return run
 
@@ -149,8 +147,8 @@ class Engine:
         await workflows.start_incident(incident_id)
         await workflows.poke(incident_id)
         async with self.services.store.reading() as tx:
-            runs = await tx.runs.of_incident(incident_id)
-        for run in runs:
+            known = await tx.runs.of_incident(incident_id)
+        for run in known:
             if run.started_at and not run.ended_at:
                 await workflows.poke_run(incident_id, run.number)
         self._outbox.set()

@@ -6,22 +6,23 @@ from datetime import datetime, timedelta
 from exporter.shared.errors import RunbookdError
 from responder.contract import Role
 from responder.domain.escalation import due, next_due
-from responder.domain.incident import Incident, IncidentStatus, Run, RunStatus
-from responder.domain.plan import RunResult, SettledState
-from responder.domain.planner import steps_of
-from responder.domain.policy import Limits, Runbook
+from responder.domain.incident import (
+    BY_ALERT,
+    BY_UNDO,
+    CURES,
+    Incident,
+    IncidentStatus,
+    Run,
+    RunStatus,
+)
+from responder.domain.plan import SettledState
+from responder.domain.policy import Limits
 from responder.domain.timeline import Fact, Kind, Phase
 from responder.domain.values import JsonObject
-from responder.engine import messages
+from responder.engine import messages, runs
 from responder.engine.services import Services
 from responder.engine.steps import look_again
 from responder.store.database import Transaction
-
-CURES = (RunResult.CURED, RunResult.COMPLETED, RunResult.STOPPED)
-"""Results after which an incident may end once its alerts have resolved."""
-
-BY_ALERT = "alert"
-"""Who requested a run that no person asked for; no token may have this name."""
 
 LONGEST_WAIT = timedelta(hours=1)
 RECHECK = timedelta(seconds=15)
@@ -44,47 +45,20 @@ async def tick(services: Services, incident_id: int) -> JsonObject:
             await _escalate(services, tx, incident, now)
             await _ensure_run(services, tx, incident, now)
             incident = await _end_if_over(services, tx, incident, healed=healed, now=now)
-        elif now >= _over_for_good_at(incident):
+        all_runs = await tx.runs.of_incident(incident.id)
+        all_ended = all(run.status is RunStatus.ENDED for run in all_runs)
+        is_resolved = incident.status is IncidentStatus.RESOLVED
+        if is_resolved and all_ended and now >= _over_for_good_at(incident):
             await tx.incidents.close(incident.id, now)
             return {"closed": True, "runs": [], "wake_after": 0}
-        runs = await tx.runs.of_incident(incident.id)
-        waiting = [run.number for run in runs if run.status is RunStatus.WAITING]
-        wake = await _wake_after(tx, incident, runs, now)
+        waiting = [run.number for run in all_runs if run.is_due(now)]
+        wake = await _wake_after(tx, incident, all_runs, now)
     return {
         "closed": False,
         "runs": list(waiting),
         "target": str(incident.target),
         "wake_after": wake.total_seconds(),
     }
-
-
-async def create_run(
-    services: Services,
-    tx: Transaction,
-    incident: Incident,
-    runbook: Runbook,
-    *,
-    requested_by: str,
-    now: datetime,
-) -> Run:
-    """Freeze `runbook` with the steps that will be taken, and queue it."""
-    roles = {name: spec.role.value for name, spec in services.actions.items()}
-    frozen = replace(runbook, steps=steps_of(runbook, roles))
-    run = await tx.runs.create(incident.id, frozen, incident.target, requested_by, now)
-    steps = ", ".join(step.action for step in frozen.steps)
-    await tx.timeline.add(
-        incident.id,
-        Fact(
-            key=f"run-{run.number}:created",
-            at=now,
-            phase=Phase.ASSESSMENT,
-            kind=Kind.RUN_STARTED,
-            text=f"Run {run.number} of runbook {runbook.name} ({runbook.mode.value}): {steps}.",
-            facts={"run": run.number, "runbook": runbook.name, "mode": runbook.mode.value},
-            actor=requested_by,
-        ),
-    )
-    return run
 
 
 async def _escalate(services: Services, tx: Transaction, incident: Incident, now: datetime) -> None:
@@ -118,14 +92,14 @@ async def _ensure_run(
     open_episodes = await tx.episodes.open_of_incident(incident.id)
     if not open_episodes:
         return
-    runs = await tx.runs.of_incident(incident.id)
-    if any(run.status is not RunStatus.ENDED for run in runs):
+    cures = await _cures(tx, incident.id)
+    if any(run.status is not RunStatus.ENDED for run in cures):
         return
-    last = runs[-1] if runs else None
+    last = cures[-1] if cures else None
     newest = max(episode.starts_at for episode in open_episodes)
     fired_anew = last is not None and last.result in CURES and newest > (last.ended_at or now)
     if last is None or fired_anew:
-        await create_run(services, tx, incident, incident.runbook, requested_by=BY_ALERT, now=now)
+        await runs.create(services, tx, incident, incident.runbook, requested_by=BY_ALERT)
 
 
 async def _end_if_over(
@@ -133,20 +107,25 @@ async def _end_if_over(
 ) -> Incident:
     if await tx.episodes.open_of_incident(incident.id):
         return incident
-    runs = await tx.runs.of_incident(incident.id)
-    if any(run.status is not RunStatus.ENDED for run in runs):
+    cures = await _cures(tx, incident.id)
+    if any(run.status is not RunStatus.ENDED for run in cures):
         return incident
-    cured = not runs or runs[-1].result in CURES
+    cured = not cures or cures[-1].result in CURES
     if not (cured or healed):
         return incident
-    return await resolve(services, tx, incident, by="runbookd", now=now, why=_why(runs))
+    return await resolve(services, tx, incident, by="runbookd", now=now, why=_why(cures))
 
 
-def _why(runs: list[Run]) -> str:
-    if not runs:
+async def _cures(tx: Transaction, incident_id: int) -> list[Run]:
+    """Return the runs that were to cure; what takes something back later says nothing of that."""
+    return [run for run in await tx.runs.of_incident(incident_id) if run.requested_by != BY_UNDO]
+
+
+def _why(cures: list[Run]) -> str:
+    if not cures:
         return "every alert has resolved"
-    if runs[-1].result in CURES:
-        return f"every alert has resolved and run {runs[-1].number} ended {runs[-1].result}"
+    if cures[-1].result in CURES:
+        return f"every alert has resolved and run {cures[-1].number} ended {cures[-1].result}"
     return "every alert has resolved and a fresh verification holds"
 
 
@@ -181,9 +160,9 @@ async def _healed_without_a_cure(services: Services, incident_id: int) -> bool:
             return False
         if await tx.episodes.open_of_incident(incident_id):
             return False
-        runs = await tx.runs.of_incident(incident_id)
-    ended = [run for run in runs if run.status is RunStatus.ENDED]
-    if not ended or len(ended) < len(runs) or ended[-1].result in CURES:
+        cures = await _cures(tx, incident_id)
+    ended = [run for run in cures if run.status is RunStatus.ENDED]
+    if not ended or len(ended) < len(cures) or ended[-1].result in CURES:
         return False
     run = ended[-1]
     verifies = [
@@ -206,13 +185,22 @@ def _over_for_good_at(incident: Incident) -> datetime:
 
 
 async def _wake_after(
-    tx: Transaction, incident: Incident, runs: list[Run], now: datetime
+    tx: Transaction, incident: Incident, all_runs: list[Run], now: datetime
 ) -> timedelta:
+    later = [
+        run.not_before - now
+        for run in all_runs
+        if run.status is RunStatus.WAITING and run.not_before is not None and run.not_before > now
+    ]
     if incident.status is IncidentStatus.RESOLVED:
-        wait = _over_for_good_at(incident) - now
+        over = _over_for_good_at(incident) - now
+        # What is left then is a run, and its end wakes the incident.
+        wait = over if over > timedelta(0) else LONGEST_WAIT
     else:
         wait = next_due(incident, now=now) or LONGEST_WAIT
-        all_ended = bool(runs) and all(run.status is RunStatus.ENDED for run in runs)
+        cures = [run for run in all_runs if run.requested_by != BY_UNDO]
+        all_ended = bool(cures) and all(run.status is RunStatus.ENDED for run in cures)
         if all_ended and not await tx.episodes.open_of_incident(incident.id):
             wait = min(wait, RECHECK)
+    wait = min([wait, *later])
     return min(max(wait, timedelta(0)), LONGEST_WAIT)

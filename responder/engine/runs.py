@@ -1,13 +1,73 @@
 """The beginning and the end of a run, as the store sees them."""
 
+from dataclasses import replace
+from datetime import datetime, timedelta
+
 from exporter.shared.errors import PermanentError
-from responder.domain.incident import Incident, IncidentStatus, Run, RunStatus
+from responder.domain.incident import (
+    BY_ALERT,
+    BY_UNDO,
+    CURES,
+    Incident,
+    IncidentStatus,
+    Run,
+    RunStatus,
+)
 from responder.domain.plan import RunResult
+from responder.domain.planner import steps_of
+from responder.domain.policy import Limits, Mode, Runbook, StepDef
 from responder.domain.timeline import Fact, Kind, Phase
 from responder.engine import messages
-from responder.engine.incidents import BY_ALERT, CURES
 from responder.engine.services import Services
 from responder.store.database import Transaction
+
+UNDO_LIMITS = Limits(cooldown=timedelta(0), per_hour=1_000, per_day=1_000)
+
+
+async def create(
+    services: Services,
+    tx: Transaction,
+    incident: Incident,
+    runbook: Runbook,
+    *,
+    requested_by: str,
+    not_before: datetime | None = None,
+) -> Run:
+    """Freeze `runbook` with the steps that will be taken, and queue it."""
+    now = services.now()
+    roles = {name: spec.role.value for name, spec in services.actions.items()}
+    frozen = replace(runbook, steps=steps_of(runbook, roles))
+    run = await tx.runs.create(incident.id, frozen, incident.target, requested_by, now, not_before)
+    steps = ", ".join(step.action for step in frozen.steps)
+    later = f", not before {not_before:%Y-%m-%d %H:%M:%S} UTC" if not_before else ""
+    mode = f"{runbook.mode.value}{later}"
+    await tx.timeline.add(
+        incident.id,
+        Fact(
+            key=f"run-{run.number}:created",
+            at=now,
+            phase=Phase.ASSESSMENT,
+            kind=Kind.RUN_STARTED,
+            text=f"Run {run.number} of runbook {runbook.name} ({mode}): {steps}.",
+            facts={"run": run.number, "runbook": runbook.name, "mode": runbook.mode.value},
+            actor=requested_by,
+        ),
+    )
+    return run
+
+
+async def create_undo(
+    services: Services, tx: Transaction, run: Run, step: StepDef, not_before: datetime
+) -> None:
+    """Queue the run that takes an effect of `run` back; the gate judges it when it is due.
+
+    It waits for no cooldown and counts against no target's budget: what is put back was allowed.
+    """
+    incident = await tx.incidents.get(run.incident_id)
+    if incident is None:
+        raise PermanentError(f"there is no incident {run.incident_id}")
+    runbook = Runbook(f"undo {step.action}", (), "", Mode.ACT, (step,), UNDO_LIMITS)
+    await create(services, tx, incident, runbook, requested_by=BY_UNDO, not_before=not_before)
 
 
 async def begin(services: Services, incident_id: int, number: int) -> Run:
@@ -24,12 +84,14 @@ async def begin(services: Services, incident_id: int, number: int) -> Run:
 async def is_over(services: Services, incident_id: int, number: int) -> bool:
     """Say whether the reason to act is gone: a person resolved it, or every alert did.
 
-    What a person asked for has no alert as its reason.
+    What a person asked for has no alert as its reason, and what is taken back has none left.
     """
     async with services.store.reading() as tx:
         incident = await tx.incidents.get(incident_id)
         run = await tx.runs.get(incident_id, number)
         episodes = await tx.episodes.of_incident(incident_id)
+    if run is not None and run.requested_by == BY_UNDO:
+        return False
     if incident is None or run is None or incident.status is not IncidentStatus.OPEN:
         return True
     return run.requested_by == BY_ALERT and all(episode.ended_at for episode in episodes)

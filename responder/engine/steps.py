@@ -24,8 +24,9 @@ from responder.domain.plan import (
 )
 from responder.domain.policy import StepDef
 from responder.domain.values import JsonObject, action_key
-from responder.engine import facts, judging, messages
+from responder.engine import facts, judging, messages, runs
 from responder.engine.services import Services
+from responder.store.database import Transaction
 
 TRIES = 5
 """How often an effect is tried while the API server answers with errors that may pass."""
@@ -144,7 +145,7 @@ async def perform(services: Services, ref: StepRef, intent: JsonObject) -> JsonO
         case _:
             state, reason = await _apply(step, at)
     if state == "applied":
-        await _store_applied(step, reason)
+        await _store_applied(step, reason, at)
     return {"state": state, "reason": reason}
 
 
@@ -283,7 +284,14 @@ async def _look(step: _Step, at: datetime) -> Settled:
         return Settled(SettledState.FAILED, str(error))
 
 
-async def _store_applied(step: _Step, how: str) -> None:
+async def _queue_undo(tx: Transaction, step: _Step, at: datetime) -> None:
+    undo = step.spec.undo(step.planned, step.params)
+    if undo is not None:
+        back = StepDef(step.definition.action, undo.params)
+        await runs.create_undo(step.services, tx, step.run, back, at + undo.after)
+
+
+async def _store_applied(step: _Step, how: str, at: datetime) -> None:
     now = step.services.now()
     async with step.services.store.transaction() as tx:
         for name, text in step.attachments.items():
@@ -298,6 +306,7 @@ async def _store_applied(step: _Step, how: str) -> None:
             if new:
                 seconds = (now - step.incident.opened_at).total_seconds()
                 step.services.metrics.time_to_act.observe(seconds)
+                await _queue_undo(tx, step, at)
 
 
 async def _close(

@@ -43,6 +43,7 @@ RESOURCES: Mapping[str, str] = {
     "DaemonSet": "apis/apps/v1/{}daemonsets",
     "ReplicaSet": "apis/apps/v1/{}replicasets",
     "Event": "api/v1/{}events",
+    "HorizontalPodAutoscaler": "apis/autoscaling/v2/{}horizontalpodautoscalers",
 }
 """Kind → path of its list; `{}` takes the namespace."""
 
@@ -98,6 +99,12 @@ class KubeGateway:
         )
         owned = [one.view() for one in found if _is_controlled(one.metadata, deployment.uid)]
         return sorted(owned, key=lambda one: one.revision, reverse=True)
+
+    async def autoscaler(self, workload: kube.Workload) -> kube.Autoscaler | None:
+        """Return the autoscaler that scales `workload`, or None when there is none."""
+        path = path_of("HorizontalPodAutoscaler", workload.namespace)
+        found = await self._list(path, kube_views.Autoscaler)
+        return next((one.view() for one in found if one.scales(workload)), None)
 
     async def pod(self, namespace: str, name: str) -> kube.Pod | None:
         """Return the pod, or None when there is none."""

@@ -170,6 +170,38 @@ class ReplicaSet(Struct):
         )
 
 
+class ScaleTarget(Struct):
+    kind: str = ""
+    name: str = ""
+
+
+class AutoscalerSpec(Struct, rename="camel"):
+    scale_target_ref: ScaleTarget = field(default_factory=ScaleTarget)
+    min_replicas: int = 1
+    max_replicas: int = 1
+
+
+class Autoscaler(Struct):
+    metadata: Meta
+    spec: AutoscalerSpec
+
+    def scales(self, workload: kube.Workload) -> bool:
+        """Say whether `workload` is what it scales."""
+        ref = self.spec.scale_target_ref
+        return (ref.kind, ref.name) == (workload.kind, workload.name)
+
+    def view(self) -> kube.Autoscaler:
+        """Return the autoscaler as decisions see it."""
+        return kube.Autoscaler(
+            name=self.metadata.name,
+            uid=self.metadata.uid,
+            resource_version=self.metadata.resource_version,
+            annotations=self.metadata.annotations or {},
+            minimum=self.spec.min_replicas,
+            maximum=self.spec.max_replicas,
+        )
+
+
 def images(template: Mapping[str, object]) -> tuple[str, ...]:
     """Return the images of a pod template's containers, in its order."""
     spec = template.get("spec")

@@ -29,6 +29,7 @@ def _run(row: RowMapping) -> Run:
         reason=row["reason"],
         started_at=row["started_at"],
         ended_at=row["ended_at"],
+        not_before=row["not_before"],
     )
 
 
@@ -45,6 +46,7 @@ class Runs:
         target: Target,
         requested_by: str,
         created_at: datetime,
+        not_before: datetime | None = None,
     ) -> Run:
         """Queue a run; its number and its first step follow the incident's runs so far."""
         earlier = await self.of_incident(incident_id)
@@ -58,6 +60,7 @@ class Runs:
             first_step=last.first_step + len(last.runbook.steps) if last else 1,
             created_at=created_at,
             status=RunStatus.WAITING,
+            not_before=not_before,
             reason="",
         )
         result = await self._connection.execute(statement.returning(runs))

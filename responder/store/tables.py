@@ -143,6 +143,7 @@ runs = Table(
     Column("reason", Text, nullable=False),
     Column("started_at", Micros),
     Column("ended_at", Micros),
+    Column("not_before", Micros),
     PrimaryKeyConstraint("incident_id", "number"),
     Index(
         "runs_unfinished",

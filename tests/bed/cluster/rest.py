@@ -21,8 +21,10 @@ PLURALS = {
     "ReplicaSet": "replicasets",
     "StatefulSet": "statefulsets",
     "DaemonSet": "daemonsets",
+    "HorizontalPodAutoscaler": "horizontalpodautoscalers",
 }
-APPS = {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"}
+GROUPS = dict.fromkeys(("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"), "apis/apps/v1")
+GROUPS["HorizontalPodAutoscaler"] = "apis/autoscaling/v2"
 WHOLE_CLUSTER = {"Namespace", "Node"}
 
 
@@ -32,7 +34,7 @@ class ClusterError(Exception):
 
 def path_of(kind: str, namespace: str = "", name: str = "") -> str:
     """Return the path of an object or of a collection. Raises KeyError for an unknown kind."""
-    prefix = "/apis/apps/v1" if kind in APPS else "/api/v1"
+    prefix = "/" + GROUPS.get(kind, "api/v1")
     place = f"/namespaces/{namespace}" if namespace and kind not in WHOLE_CLUSTER else ""
     return f"{prefix}{place}/{PLURALS[kind]}" + (f"/{name}" if name else "")
 

@@ -14,6 +14,7 @@ class Kind:
     name: str
     plural: str
     group: str = ""
+    version: str = "v1"
     namespaced: bool = True
     counts_generations: bool = False
     has_status: bool = False
@@ -23,12 +24,12 @@ class Kind:
     @property
     def api_version(self) -> str:
         """`v1` or `apps/v1`."""
-        return f"{self.group}/v1" if self.group else "v1"
+        return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
     def prefix(self) -> str:
         """Where its paths begin."""
-        return f"/apis/{self.group}/v1" if self.group else "/api/v1"
+        return f"/apis/{self.api_version}" if self.group else f"/api/{self.version}"
 
     @property
     def qualified(self) -> str:
@@ -60,6 +61,15 @@ DEPLOYMENT = _workload("Deployment", "deployments", "deploy")
 REPLICA_SET = _workload("ReplicaSet", "replicasets", "rs")
 STATEFUL_SET = _workload("StatefulSet", "statefulsets", "sts")
 DAEMON_SET = _workload("DaemonSet", "daemonsets", "ds", scalable=False)
+# Kept, and obeyed by nobody: what an autoscaler does, only a real cluster can show.
+AUTOSCALER = Kind(
+    "HorizontalPodAutoscaler",
+    "horizontalpodautoscalers",
+    "autoscaling",
+    "v2",
+    has_status=True,
+    short=("hpa",),
+)
 
 KINDS = (
     NAMESPACE,
@@ -74,6 +84,7 @@ KINDS = (
     REPLICA_SET,
     STATEFUL_SET,
     DAEMON_SET,
+    AUTOSCALER,
 )
 BY_PATH = {(kind.prefix, kind.plural): kind for kind in KINDS}
 BY_NAME = {kind.name: kind for kind in KINDS}
@@ -116,16 +127,22 @@ def _resource_list(prefix: str, version: str) -> Obj:
     }
 
 
+def _group(kind: Kind) -> Obj:
+    version = {"groupVersion": kind.api_version, "version": kind.version}
+    return {"name": kind.group, "versions": [version], "preferredVersion": version}
+
+
 def discovery() -> dict[str, Obj]:
     """Return the discovery documents by path."""
-    apps = {"groupVersion": "apps/v1", "version": "v1"}
-    group: Obj = {"name": "apps", "versions": [apps], "preferredVersion": apps}
+    groups = [_group(kind) for kind in (DEPLOYMENT, AUTOSCALER)]
     major, minor = VERSION.removeprefix("v").split(".")[:2]
     return {
         "/version": {"major": major, "minor": minor, "gitVersion": VERSION},
         "/api": {"kind": "APIVersions", "versions": ["v1"]},
-        "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": [group]},
-        "/apis/apps": group | {"kind": "APIGroup", "apiVersion": "v1"},
-        "/api/v1": _resource_list("/api/v1", "v1"),
-        "/apis/apps/v1": _resource_list("/apis/apps/v1", "apps/v1"),
+        "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups},
+        **{
+            f"/apis/{group['name']}": group | {"kind": "APIGroup", "apiVersion": "v1"}
+            for group in groups
+        },
+        **{kind.prefix: _resource_list(kind.prefix, kind.api_version) for kind in KINDS},
     }

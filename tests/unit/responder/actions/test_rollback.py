@@ -1,5 +1,5 @@
 from exporter.shared.kube import ReplicaSet
-from responder.actions.rollback import HISTORY, releases, restored
+from responder.actions.rollback import HISTORY, last_healthy, releases, restored
 
 
 def replica_set(image: str, revision: int, earlier: str = "") -> ReplicaSet:
@@ -22,7 +22,7 @@ def template(image: str, *, hash_label: str = "") -> dict[str, object]:
 
 
 def previous(running: str, *history: ReplicaSet) -> str:
-    found = releases(template(running), history).previous
+    found = releases(template(running), history).goal
     return found.name if found else ""
 
 
@@ -51,6 +51,19 @@ def test_a_release_that_came_back_before_is_the_previous_one_of_a_newer() -> Non
 
 def test_a_template_without_a_replica_set_yet_goes_back_to_the_newest() -> None:
     assert previous("v3", replica_set("v2", 2), replica_set("v1", 1)) == "v2"
+
+
+def test_the_last_healthy_release_is_the_one_seen_healthy_last_and_not_the_newest() -> None:
+    history = (replica_set("v4", 4), replica_set("v3", 3), replica_set("v2", 2))
+    healthy = {"hash-v2": 1000.0, "hash-v3": 500.0, "hash-gone": 2000.0}
+    found = last_healthy(history[0], history, healthy)
+    assert found is not None
+    assert found.name == "v2"
+
+
+def test_the_running_release_is_never_the_healthy_one_to_go_back_to() -> None:
+    history = (replica_set("v4", 4), replica_set("v3", 3))
+    assert last_healthy(history[0], history, {"hash-v4": 1000.0}) is None
 
 
 def test_annotations_come_back_as_kubectl_brings_them_but_ours_stay() -> None:
