@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.bed.cluster.real.network import NETWORK
+
 # A property is about values, never about this machine's pace: on a new one hypothesis first writes
 # its character tables, and that alone takes seconds.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,14 +34,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def is_loopback(host: object) -> bool:
-    """Say whether an address, a name or None (getaddrinfo: this machine) stays here."""
+    """Say whether an address, a name or None (getaddrinfo: this machine) stays here.
+
+    The network of a real cluster does: it is made for it, and ends at this machine.
+    """
     text = host.decode() if isinstance(host, bytes) else host
     if text in (None, "localhost"):
         return True
     try:
-        return ipaddress.ip_address(str(text)).is_loopback
+        address = ipaddress.ip_address(str(text))
     except ValueError:
         return False
+    return address.is_loopback or address in NETWORK
 
 
 def keep_on_loopback(event: str, args: tuple[object, ...]) -> None:

@@ -37,11 +37,27 @@ def program(*names: str, package: str) -> str:
     raise BedError(f"{names[0]} is missing: run `make setup` as root, or install {package}")
 
 
-def run_tool(tool: str, *args: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a command-line tool to its end; whatever it says or returns is no error here."""
-    argv = [tool, *map(str, args)]
+def run_tool(
+    tool: str,
+    *args: str | Path,
+    stdin: str = "",
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout_s: float = 60.0,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command-line tool to its end; whatever it says or returns is no error here.
+
+    `env` is added to this process' own.
+    """
     return subprocess.run(
-        argv, input=stdin, capture_output=True, text=True, timeout=60, check=False
+        [tool, *map(str, args)],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        env={**os.environ, **(env or {})},
+        cwd=cwd,
     )
 
 

@@ -20,6 +20,16 @@ LOCK = ROOT / "requirements-dev.lock"
 STAMP = VENV / ".set-up"  # written last: without it the environment is half made
 OLDEST = (3, 11)
 POLICY = Path("/usr/sbin/policy-rc.d")
+CLUSTER = {
+    "buildah": "buildah",
+    "conntrack": "conntrack",
+    "debootstrap": "debootstrap",
+    "gcc": "gcc",
+    "iproute2": "ip",
+    "nftables": "nft",
+    "runc": "runc",
+}
+"""Debian's package → its program, of what the real cluster needs besides; Go is not Debian's."""
 NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/runbookd-setup.conf")
 
 
@@ -28,10 +38,11 @@ class SetupError(Exception):
 
 
 def main() -> int:
-    """Set up what is missing; returns the exit code."""
+    """Set up what is missing, with `--cluster` also for a real cluster; returns the exit code."""
+    cluster = missing_for_cluster() if "--cluster" in sys.argv[1:] else []
     try:
         require_python()
-        install_packages(missing_packages())
+        install_packages([*missing_packages(), *cluster])
         make_environment()
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
@@ -81,6 +92,13 @@ def missing_packages() -> list[str]:
         "ca-certificates": "SSL_CERT_FILE" in os.environ or _has("update-ca-certificates"),
     }
     return sorted(package for package, found in here.items() if not found)
+
+
+def missing_for_cluster() -> list[str]:
+    """Return Debian's packages that only the real cluster needs and that are not here, by name."""
+    absent = [package for package, program in CLUSTER.items() if not _has(program)]
+    headers = ["libc6-dev"] if "gcc" in absent else []
+    return absent + headers
 
 
 def install_packages(packages: list[str]) -> None:

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from tests.conftest import OffLoopbackError, strays
+from tests.conftest import OffLoopbackError, is_loopback, strays
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "0.0.0.0", "2001:db8::1"])  # noqa: S104 - refused below
@@ -23,3 +23,8 @@ def test_loopback_is_open() -> None:
         server.bind(("127.5.6.7", 0))
         server.listen()
         client.connect(server.getsockname())
+
+
+def test_the_network_of_a_real_cluster_stays_on_this_machine() -> None:
+    assert is_loopback("198.18.0.7")
+    assert not is_loopback("198.20.0.7")
