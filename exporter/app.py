@@ -76,6 +76,7 @@ class Running:
             self.document,
             self.schedule.missing,
             lambda: [state.record() for state in self.schedule.states],
+            self.schedule.shown,
         )
 
 

@@ -6,7 +6,7 @@ two shapes: polled (the schedule calls `collect` at an interval) and streamed (t
 task of its own and publishes on change).
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
@@ -76,6 +76,13 @@ class Publisher(Protocol):
 
     def sweep(self) -> None:
         """End a relist: drop every key that was not put since `begin`."""
+        ...
+
+    def show(self, topic: str, rows: Sequence[Mapping[str, object]]) -> None:
+        """Replace what /debug/`topic` shows of this source: text for people, which is no label.
+
+        Rows are JSON objects, few and short.
+        """
         ...
 
     def alive(self) -> None:

@@ -25,6 +25,15 @@ class PodView(Protocol):
     """`deployment`, `statefulset`, `daemonset`, or empty."""
 
 
+class Resources(NamedTuple):
+    """Amounts of the two resources that nodes are filled with; None is unknown, or no bound."""
+
+    cpu: float | None
+    """Cores."""
+    memory: float | None
+    """Bytes."""
+
+
 class ContainerView(Protocol):
     """A container of a pod (init containers too), as far as metrics need it."""
 
@@ -32,6 +41,8 @@ class ContainerView(Protocol):
     restarts: int
     waiting_reason: str | None
     """Why it waits (may be empty), or None when it does not wait."""
+    ended_reason: str | None
+    """Why it has ended (may be empty), or None when it has not."""
     last_reason: str | None
     """Why its last incarnation ended (may be empty), or None when none has."""
     last_finished: datetime | None
@@ -42,9 +53,40 @@ class WatchedPod(PodView, Protocol):
     """All that the pod stream keeps of a pod."""
 
     phase: str
+    reason: str
+    """Why the pod as a whole does not run (`Evicted`, `Unschedulable`), or empty."""
     node: str
     created: datetime | None
     containers: Sequence[ContainerView]
+    requests: Resources
+    """Of its running containers together; None where one of them asks for nothing."""
+    limits: Resources
+    """The same; None where one of them may use all there is."""
+    reserved: Resources
+    """What the scheduler counts against the node; never None."""
+
+
+class WatchedNode(Protocol):
+    """What is kept of a node."""
+
+    uid: str
+    name: str
+    ready: bool
+    unschedulable: bool
+    tainted: bool
+    """It takes only pods that say they bear with it."""
+    conditions: Mapping[str, str]
+    """Type → status (`True`, `False`, `Unknown`)."""
+    version: str
+    """Of its kubelet."""
+    runtime: str
+    kernel: str
+    os_image: str
+    created: datetime | None
+    capacity: Mapping[str, float]
+    """Resource (`cpu`, `memory`, `pods`, `ephemeral-storage`) → cores, bytes or pieces."""
+    allocatable: Mapping[str, float]
+    """What of the capacity pods may have."""
 
 
 class WatchedReplicaSet(Protocol):
@@ -103,6 +145,10 @@ class Pods(Protocol):
         """True once the first listing is complete."""
         ...
 
+    def everywhere(self) -> Sequence[WatchedPod]:
+        """Return every pod, as last seen."""
+        ...
+
     async def follow(self, follower: Follower[WatchedPod]) -> None:
         """Tell `follower` of every pod, now and on each change, until cancelled.
 
@@ -112,6 +158,23 @@ class Pods(Protocol):
 
     async def follow_replica_sets(self, follower: Follower[WatchedReplicaSet]) -> None:
         """Tell `follower` of every ReplicaSet, as `follow` does of pods."""
+        ...
+
+
+class Nodes(Protocol):
+    """The one node stream of the process, as Pods is of pods."""
+
+    @property
+    def synced(self) -> bool:
+        """True once the first listing is complete."""
+        ...
+
+    def everywhere(self) -> Sequence[WatchedNode]:
+        """Return every node, as last seen."""
+        ...
+
+    async def follow(self, follower: Follower[WatchedNode]) -> None:
+        """Tell `follower` of every node, as Pods.follow does of pods."""
         ...
 
 
@@ -142,6 +205,13 @@ class LineSource(Protocol):
         ...
 
 
+class Answer(NamedTuple):
+    """An answer of the API server, whatever its status."""
+
+    status: int
+    body: bytes
+
+
 class KubeApi(Protocol):
     """Raw reads of the API server; the reflector builds on these two."""
 
@@ -165,6 +235,10 @@ class ApiServer(KubeApi, Protocol):
         """
         ...
 
+    async def ask(self, path: str, *, deadline: timedelta) -> Answer:
+        """GET `path` and return what comes, an error's status too. Raises TransientError."""
+        ...
+
 
 class Database(Protocol):
     """One read-only connection to a PostgreSQL database, opened when first used."""
@@ -179,6 +253,17 @@ class Database(Protocol):
 
     async def close(self) -> None:
         """Close the connection; a later query would open it again."""
+        ...
+
+
+class Resolver(Protocol):
+    """The name resolution that every program of this pod uses."""
+
+    async def resolve(self, name: str, *, deadline: timedelta) -> Sequence[str]:
+        """Return the addresses of `name`. Raises TransientError (no answer in time, no such name).
+
+        A lookup that is late goes on by itself; it is not asked a second time beside it.
+        """
         ...
 
 
@@ -255,6 +340,16 @@ class Clients(Protocol):
     @property
     def pods(self) -> Pods:
         """The one pod stream."""
+        ...
+
+    @property
+    def nodes(self) -> Nodes:
+        """The one node stream."""
+        ...
+
+    @property
+    def resolver(self) -> Resolver:
+        """Name resolution."""
         ...
 
     @property

@@ -109,6 +109,10 @@ class Schedule:
             if not state.ended
         }
 
+    def shown(self, topic: str) -> list[Mapping[str, object]]:
+        """Return the rows that the sources show on a topic."""
+        return [row for state in self.states for row in state.shown.get(topic, ())]
+
     async def _run(self, state: SourceState) -> None:
         match state.source:
             case PolledSource() as polled:
@@ -243,6 +247,7 @@ class _Publisher:
         self.delete = state.fragments.delete
         self.begin = state.fragments.begin
         self.sweep = state.fragments.sweep
+        self.show = state.shown.__setitem__
         self.alive = alive
         self.failed = failed
 

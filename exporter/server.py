@@ -10,7 +10,8 @@ from exporter.shared.http import health_routes
 
 INDEX = """<!doctype html><html lang="en"><title>kpi-exporter</title><h1>kpi-exporter</h1><ul>
 <li><a href="metrics">metrics</a><li><a href="healthz">healthz</a><li><a href="readyz">readyz</a>
-<li><a href="debug/collectors">debug/collectors</a></ul></html>"""
+<li><a href="debug/collectors">debug/collectors</a>
+<li><a href="debug/events">debug/events</a></ul></html>"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +23,21 @@ class Views:
     """What is not ready yet, with what it waits for."""
     records: Callable[[], Sequence[Mapping[str, object]]]
     """One record for each source."""
+    shown: Callable[[str], Sequence[Mapping[str, object]]]
+    """Rows that sources show on a topic."""
 
 
 def build(views: Views) -> web.Application:
-    """Return the application: /metrics, /healthz, /readyz, /debug/collectors and an index."""
+    """Return the application: /metrics, /healthz, /readyz, /debug/... and an index."""
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=views.document().text(), headers={"Content-Type": CONTENT_TYPE})
 
     async def collectors(_request: web.Request) -> web.Response:
         return web.json_response({"sources": list(views.records())})
+
+    async def events(_request: web.Request) -> web.Response:
+        return web.json_response({"events": list(views.shown("events"))})
 
     async def index(_request: web.Request) -> web.Response:
         return web.Response(text=INDEX, content_type="text/html")
@@ -43,6 +49,7 @@ def build(views: Views) -> web.Application:
             web.get("/", index),
             web.get("/metrics", metrics),
             web.get("/debug/collectors", collectors),
+            web.get("/debug/events", events),
         ]
     )
     return app

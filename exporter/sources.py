@@ -1,6 +1,6 @@
 """What is known of each source: whether it works, since when, and what it cost."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -104,6 +104,8 @@ class SourceState:
     failures: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
     in_a_row: int = 0
     """Failures since the last success."""
+    shown: dict[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
+    """Topic → rows of text for people."""
     streaming: bool = False
     """True while a stream runs: then it watches over its own age."""
 

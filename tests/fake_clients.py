@@ -8,15 +8,17 @@ from datetime import UTC, datetime, timedelta
 
 from exporter.contract import Collected
 from exporter.ports import (
+    Answer,
     Application,
     Follower,
     HttpAnswer,
     PodView,
     Response,
+    WatchedNode,
     WatchedPod,
     WatchedReplicaSet,
 )
-from exporter.shared.errors import PermanentError, RunbookdError
+from exporter.shared.errors import PermanentError, RunbookdError, TransientError
 
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 
@@ -115,11 +117,37 @@ class FakePods:
             if pod.namespace == namespace and selector.items() <= pod.labels.items()
         ]
 
+    def everywhere(self) -> Sequence[WatchedPod]:
+        raise NotImplementedError
+
     async def follow(self, follower: Follower[WatchedPod]) -> None:
         raise NotImplementedError
 
     async def follow_replica_sets(self, follower: Follower[WatchedReplicaSet]) -> None:
         raise NotImplementedError
+
+
+class NoNodes:
+    synced = True
+
+    def everywhere(self) -> Sequence[WatchedNode]:
+        raise NotImplementedError
+
+    async def follow(self, follower: Follower[WatchedNode]) -> None:
+        raise NotImplementedError
+
+
+class FakeResolver:
+    """Knows the names it was told of."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Sequence[str]] = {}
+
+    async def resolve(self, name: str, *, deadline: timedelta) -> Sequence[str]:
+        del deadline
+        if name not in self.names:
+            raise TransientError("no such name")
+        return self.names[name]
 
 
 class FakeKube:
@@ -137,6 +165,9 @@ class FakeKube:
         return self._page("metadata", path, query)
 
     async def watch(self, path: str, query: Mapping[str, str]) -> Response:
+        raise NotImplementedError
+
+    async def ask(self, path: str, *, deadline: timedelta) -> Answer:
         raise NotImplementedError
 
     def _page(self, verb: str, path: str, query: Mapping[str, str]) -> bytes:
@@ -181,6 +212,8 @@ class FakeClients:
         self.http = FakeHttp()
         self.kube = FakeKube()
         self.pods = FakePods()
+        self.nodes = NoNodes()
+        self.resolver = FakeResolver()
         self.databases: dict[str, FakeDatabase] = {}
 
     def database(self, dsn: str, *, statement_timeout: timedelta) -> FakeDatabase:

@@ -9,15 +9,17 @@ from pathlib import Path
 
 from exporter.clients.http import USER_AGENT, HttpClient
 from exporter.clients.postgres import PostgresDatabase
+from exporter.clients.resolver import SystemResolver
 from exporter.ports import Application
 from exporter.shared.clock import Clock
 from exporter.shared.kube_client import KubeConnection
 from exporter.watch.api import KubeReads
+from exporter.watch.nodes import NodeStream
 from exporter.watch.pods import PodStream
 
 
 class OpenClients:
-    """The connections of one exporter process (contract.Clients).
+    """The connections of one exporter process (ports.Clients).
 
     All of them connect with their first use; whoever made the clients closes them.
     """
@@ -32,6 +34,8 @@ class OpenClients:
         self._connection = KubeConnection(kubeconfig, user_agent=USER_AGENT)
         self.kube = KubeReads(self._connection)
         self.pods = PodStream(self.kube, clock)
+        self.nodes = NodeStream(self.kube, clock)
+        self.resolver = SystemResolver()
         self._databases: dict[tuple[str, timedelta], PostgresDatabase] = {}
 
     def database(self, dsn: str, *, statement_timeout: timedelta) -> PostgresDatabase:
@@ -40,8 +44,10 @@ class OpenClients:
         return self._databases.setdefault(key, PostgresDatabase(dsn, statement_timeout))
 
     async def close(self) -> None:
-        """Close whatever was opened, the pod stream before what it reads through."""
+        """Close whatever was opened, the streams before what they read through."""
         await self.pods.close()
+        await self.nodes.close()
+        await self.resolver.close()
         await self._connection.close()
         for database in self._databases.values():
             await database.close()

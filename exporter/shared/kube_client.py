@@ -120,6 +120,18 @@ class KubeConnection:
         call = _Call("GET", _with_query(path, query), _limits(deadline), accept=METADATA)
         return await self._read(call, path)
 
+    async def ask(self, path: str, *, deadline: timedelta) -> tuple[int, bytes]:
+        """GET `path` and return status and body, whatever the status is.
+
+        Raises TransientError when no answer comes (away, too slow).
+        """
+        try:
+            answer = await self._exchanged(_Call("GET", path, _limits(deadline)))
+            async with answer:
+                return answer.status, await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise TransientError(f"GET {path}: {error!r}") from error
+
     async def stream(self, path: str, query: Query = ()) -> Stream:
         """GET `path` and return its body unread. Raises as `request` does."""
         call = _Call("GET", _with_query(path, query), _limits(None))
@@ -138,13 +150,18 @@ class KubeConnection:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise TransientError(f"{call.method} {path}: {error!r}") from error
 
-    async def _send(self, call: "_Call") -> aiohttp.ClientResponse:
+    async def _exchanged(self, call: "_Call") -> aiohttp.ClientResponse:
         """Send `call`; once more with new credentials when the server says they are too old."""
         client = await self._opened()
         answer = await _exchange(client, call)
         if answer.status == 401 and await self._renew(client):
             answer.close()
             answer = await _exchange(client, call)
+        return answer
+
+    async def _send(self, call: "_Call") -> aiohttp.ClientResponse:
+        """Send `call` and raise what a status of 400 or more means."""
+        answer = await self._exchanged(call)
         if answer.status >= 400:
             async with answer:
                 raise error_of(

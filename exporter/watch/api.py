@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from exporter.ports import Response
+from exporter.ports import Answer, Response
 from exporter.shared.kube_client import KubeConnection
 
 LIST_DEADLINE = timedelta(seconds=60)
@@ -27,3 +27,7 @@ class KubeReads:
     async def metadata(self, path: str, query: Mapping[str, str]) -> bytes:
         """GET a list of objects with their metadata alone. Raises as `list` does."""
         return await self._connection.metadata(path, query=query, deadline=LIST_DEADLINE)
+
+    async def ask(self, path: str, *, deadline: timedelta) -> Answer:
+        """GET `path` and return what comes, an error's status too. Raises TransientError."""
+        return Answer(*await self._connection.ask(path, deadline=deadline))

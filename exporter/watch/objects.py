@@ -103,6 +103,12 @@ class Status(View, frozen=True):
 class Condition(View, frozen=True):
     type: str = ""
     status: str = ""
+    reason: str | None = None
+
+
+def condition(conditions: list[Condition] | None, kind: str) -> Condition | None:
+    """Return the condition of that type, or None."""
+    return next((one for one in conditions or () if one.type == kind), None)
 
 
 def holds(conditions: list[Condition] | None, kind: str) -> bool:
@@ -110,17 +116,27 @@ def holds(conditions: list[Condition] | None, kind: str) -> bool:
     return any(one.type == kind and one.status == "True" for one in conditions or ())
 
 
+class Taint(View, frozen=True):
+    effect: str = ""
+
+
 class NodeSpec(View, frozen=True):
     unschedulable: bool | None = None
+    taints: list[Taint] | None = None
 
 
 class NodeInfo(View, frozen=True):
     kubelet_version: str = ""
+    container_runtime_version: str = ""
+    kernel_version: str = ""
+    os_image: str = ""
 
 
 class NodeStatus(View, frozen=True):
     conditions: list[Condition] | None = None
     node_info: NodeInfo = NodeInfo()
+    capacity: dict[str, str] | None = None
+    allocatable: dict[str, str] | None = None
 
 
 class Node(View, frozen=True):
@@ -150,12 +166,36 @@ class ContainerStatus(View, frozen=True):
     last_state: ContainerState | None = None
 
 
+class Amounts(View, frozen=True):
+    """Quantities of a resource list, as far as we count them."""
+
+    cpu: str | None = None
+    memory: str | None = None
+
+
+class Requirements(View, frozen=True):
+    requests: Amounts | None = None
+    limits: Amounts | None = None
+
+
+class Container(View, frozen=True):
+    resources: Requirements | None = None
+    restart_policy: str | None = None
+    """`Always` for an init container that stays (a sidecar)."""
+
+
 class PodSpec(View, frozen=True):
     node_name: str | None = None
+    containers: list[Container] | None = None
+    init_containers: list[Container] | None = None
+    resources: Requirements | None = None
+    """Of the pod as a whole (1.34); they stand above its containers'."""
+    overhead: Amounts | None = None
 
 
 class PodStatus(View, frozen=True):
     phase: str | None = None
+    reason: str | None = None
     pod_ip: str | None = msgspec.field(default=None, name="podIP")
     conditions: list[Condition] | None = None
     container_statuses: list[ContainerStatus] | None = None
@@ -182,6 +222,7 @@ class DeploymentStatus(View, frozen=True):
     replicas: int = 0
     updated_replicas: int = 0
     available_replicas: int = 0
+    conditions: list[Condition] | None = None
 
 
 class Deployment(View, frozen=True):

@@ -8,20 +8,32 @@ from datetime import datetime, timedelta
 import msgspec
 from typing_extensions import override
 
-from exporter.ports import ContainerView, Follower, KubeApi, PodView, WatchedPod, WatchedReplicaSet
+from exporter.ports import (
+    ContainerView,
+    Follower,
+    KubeApi,
+    PodView,
+    Resources,
+    WatchedPod,
+    WatchedReplicaSet,
+)
 from exporter.shared.clock import Clock
 from exporter.shared.kube import TEMPLATE_HASH, WORKLOAD_KINDS
 from exporter.watch.objects import (
     REVISION,
+    Condition,
     ContainerState,
     ContainerStatus,
     OwnerReference,
     Pod,
     ReplicaSet,
+    condition,
     holds,
 )
 from exporter.watch.reflector import SILENCE, Reflector
+from exporter.watch.requests import limits, requests, reserved
 from exporter.watch.shared import Shared
+from exporter.watch.starting import Starting
 
 _TYPES = {kind: workload_type for workload_type, kind in WORKLOAD_KINDS.items()}
 _NO_STATE = ContainerState()
@@ -30,17 +42,18 @@ REPLICA_SETS_FIRST = timedelta(seconds=10)
 
 
 class ContainerRecord(msgspec.Struct, gc=False):
-    """contract.ContainerView."""
+    """ports.ContainerView."""
 
     name: str
     restarts: int
     waiting_reason: str | None
+    ended_reason: str | None
     last_reason: str | None
     last_finished: datetime | None
 
 
 class PodRecord(msgspec.Struct, gc=False):
-    """contract.WatchedPod, and what resolves its owner anew."""
+    """ports.WatchedPod, and what resolves its owner anew."""
 
     namespace: str
     name: str
@@ -52,14 +65,18 @@ class PodRecord(msgspec.Struct, gc=False):
     workload: str
     workload_type: str
     phase: str
+    reason: str
     node: str
     created: datetime | None
     containers: Sequence[ContainerView]
+    requests: Resources
+    limits: Resources
+    reserved: Resources
     owner: OwnerReference | None
 
 
 class ReplicaSetRecord(msgspec.Struct, gc=False):
-    """contract.WatchedReplicaSet."""
+    """ports.WatchedReplicaSet."""
 
     uid: str
     owner_kind: str
@@ -108,13 +125,15 @@ def workload_of(
 
 
 def container_record(status: ContainerStatus) -> ContainerRecord:
-    """Keep of a container how often it restarted, why it waits and how it ended before."""
+    """Keep of a container its restarts, why it waits or has ended, and how it ended before."""
     state = status.state or _NO_STATE
+    over = state.terminated
     ended = (status.last_state or _NO_STATE).terminated
     return ContainerRecord(
         name=status.name,
         restarts=status.restart_count,
         waiting_reason=None if state.waiting is None else state.waiting.reason or "",
+        ended_reason=None if over is None else over.reason or "",
         last_reason=None if ended is None else ended.reason or "",
         last_finished=None if ended is None else ended.finished_at,
     )
@@ -137,11 +156,20 @@ def pod_record(pod: Pod, replica_sets: Mapping[str, ReplicaSetRecord]) -> PodRec
         workload=workload,
         workload_type=workload_type,
         phase=status.phase or "Unknown",
+        reason=status.reason or _not_scheduled(status.conditions),
         node=pod.spec.node_name or "",
         created=meta.creation_timestamp,
         containers=[container_record(one) for one in statuses],
+        requests=requests(pod.spec),
+        limits=limits(pod.spec),
+        reserved=reserved(pod.spec),
         owner=owner,
     )
+
+
+def _not_scheduled(conditions: list[Condition] | None) -> str:
+    scheduled = condition(conditions, "PodScheduled")
+    return "" if scheduled is None else scheduled.reason or ""
 
 
 class _ReplicaSets(Shared[ReplicaSetRecord]):
@@ -181,7 +209,7 @@ class _Pods(Shared[PodRecord]):
 
 
 class PodStream:
-    """contract.Pods over one watch of pods and one of ReplicaSets.
+    """ports.Pods over one watch of pods and one of ReplicaSets.
 
     It starts when first asked, so that it costs nothing where no collector wants pods, and again
     should a bug have ended it. Its owner closes it.
@@ -193,16 +221,21 @@ class PodStream:
         self._silence = silence
         self._pods = _Pods()
         self._replica_sets = self._pods.replica_sets
-        self._task: asyncio.Task[None] | None = None
+        self._work = Starting(self._run, "pod stream")
 
     @property
     def synced(self) -> bool:
         """True once the first listing is complete."""
         return self._pods.synced
 
+    def everywhere(self) -> Sequence[WatchedPod]:
+        """Return every pod, as last seen."""
+        self._work.started()
+        return list(self._pods.objects.values())
+
     def matching(self, namespace: str, selector: Mapping[str, str]) -> Sequence[PodView]:
         """Return the pods of `namespace` that carry every label of `selector`, as last seen."""
-        self._started()
+        self._work.started()
         wanted = selector.items()
         return [
             pod
@@ -212,27 +245,19 @@ class PodStream:
 
     async def follow(self, follower: Follower[WatchedPod]) -> None:
         """Tell `follower` of every pod until cancelled. Raises what ended the stream."""
-        task = self._started()
+        task = self._work.started()
         await self._pods.follow(follower)
         await task
 
     async def follow_replica_sets(self, follower: Follower[WatchedReplicaSet]) -> None:
         """Tell `follower` of every ReplicaSet until cancelled. Raises what ended the stream."""
-        task = self._started()
+        task = self._work.started()
         await self._replica_sets.follow(follower)
         await task
 
     async def close(self) -> None:
         """Stop watching; what was seen stays known."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
-    def _started(self) -> asyncio.Task[None]:
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(), name="pod stream")
-        return self._task
+        await self._work.close()
 
     async def _run(self) -> None:
         replica_sets = Reflector(

@@ -17,7 +17,15 @@ from exporter.contract import Collected, PolledSource, Source
 from exporter.ports import Application
 from exporter.shared.clock import SystemClock
 from tests.bed.process import Process, free_port
-from tests.fake_clients import TASK_MANAGER, FakeDatabase, FakeKube, FakePod, FakePods
+from tests.fake_clients import (
+    TASK_MANAGER,
+    FakeDatabase,
+    FakeKube,
+    FakePod,
+    FakePods,
+    FakeResolver,
+    NoNodes,
+)
 
 
 @dataclass
@@ -30,6 +38,8 @@ class World:
     clock: SystemClock = field(default_factory=SystemClock)
     pods: FakePods = field(default_factory=FakePods)
     kube: FakeKube = field(default_factory=FakeKube)
+    nodes: NoNodes = field(default_factory=NoNodes)
+    resolver: FakeResolver = field(default_factory=FakeResolver)
     applications: Sequence[Application] = (TASK_MANAGER,)
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """The collector against a cluster: what is deployed, rolled out and removed shows in its series."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,6 +29,7 @@ class Page:
         self.samples: dict[str, list[Sample]] = {}
         self.readings: dict[str, list[Reading]] = {}
         self.failures: list[str] = []
+        self.shown: dict[str, Sequence[Mapping[str, object]]] = {}
         self.synced = False
         self._put: set[str] = set()
 
@@ -48,6 +49,9 @@ class Page:
         for key in self.samples.keys() - self._put:
             self.delete(key)
         self.synced = True
+
+    def show(self, topic: str, rows: Sequence[Mapping[str, object]]) -> None:
+        self.shown[topic] = rows
 
     def alive(self) -> None:
         pass
@@ -69,7 +73,8 @@ class Exporter:
 
     async def start(self) -> None:
         for source in SPEC.sources(Settings(), self._clients):
-            assert isinstance(source, StreamedSource)
+            if not isinstance(source, StreamedSource):
+                continue
             page = self.pages[source.name] = Page()
             self._tasks.append(asyncio.create_task(_run(source, page)))
 

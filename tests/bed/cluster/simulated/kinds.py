@@ -57,11 +57,14 @@ CONFIG_MAP = Kind("ConfigMap", "configmaps", short=("cm",))
 SECRET = Kind("Secret", "secrets")
 EVENT = Kind("Event", "events", short=("ev",))
 SERVICE_ACCOUNT = Kind("ServiceAccount", "serviceaccounts", short=("sa",))
+CLAIM = Kind("PersistentVolumeClaim", "persistentvolumeclaims", has_status=True, short=("pvc",))
 DEPLOYMENT = _workload("Deployment", "deployments", "deploy")
 REPLICA_SET = _workload("ReplicaSet", "replicasets", "rs")
 STATEFUL_SET = _workload("StatefulSet", "statefulsets", "sts")
 DAEMON_SET = _workload("DaemonSet", "daemonsets", "ds", scalable=False)
-# Kept, and obeyed by nobody: what an autoscaler does, only a real cluster can show.
+# Kept, and obeyed by nobody: what these do, only a real cluster can show.
+JOB = Kind("Job", "jobs", "batch", counts_generations=True, has_status=True)
+CRON_JOB = Kind("CronJob", "cronjobs", "batch", counts_generations=True, has_status=True)
 AUTOSCALER = Kind(
     "HorizontalPodAutoscaler",
     "horizontalpodautoscalers",
@@ -69,6 +72,17 @@ AUTOSCALER = Kind(
     "v2",
     has_status=True,
     short=("hpa",),
+)
+BUDGET = Kind(
+    "PodDisruptionBudget",
+    "poddisruptionbudgets",
+    "policy",
+    counts_generations=True,
+    has_status=True,
+    short=("pdb",),
+)
+ENDPOINT_SLICE = Kind(
+    "EndpointSlice", "endpointslices", "discovery.k8s.io", counts_generations=True
 )
 
 KINDS = (
@@ -84,7 +98,12 @@ KINDS = (
     REPLICA_SET,
     STATEFUL_SET,
     DAEMON_SET,
+    CLAIM,
+    JOB,
+    CRON_JOB,
     AUTOSCALER,
+    BUDGET,
+    ENDPOINT_SLICE,
 )
 BY_PATH = {(kind.prefix, kind.plural): kind for kind in KINDS}
 BY_NAME = {kind.name: kind for kind in KINDS}
@@ -134,7 +153,7 @@ def _group(kind: Kind) -> Obj:
 
 def discovery() -> dict[str, Obj]:
     """Return the discovery documents by path."""
-    groups = [_group(kind) for kind in (DEPLOYMENT, AUTOSCALER)]
+    groups = [_group(kind) for kind in {kind.group: kind for kind in KINDS if kind.group}.values()]
     major, minor = VERSION.removeprefix("v").split(".")[:2]
     return {
         "/version": {"major": major, "minor": minor, "gitVersion": VERSION},

@@ -1,10 +1,14 @@
 from datetime import UTC, datetime, timedelta
 
+from exporter.ports import Resources
 from exporter.watch.pods import ContainerRecord, PodRecord
 from exporter.watch.restarts import RestartLog
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SUBJECT = (("namespace", "default"), ("workload", "web"), ("workload_type", "deployment"))
+
+
+NOTHING = Resources(None, None)
 
 
 def pod(
@@ -25,9 +29,15 @@ def pod(
         workload=workload,
         workload_type="deployment" if workload else "",
         phase="Running",
+        reason="",
         node="",
         created=NOW - age,
-        containers=[ContainerRecord("app", restarts, None, "Error" if ended else None, ended)],
+        containers=[
+            ContainerRecord("app", restarts, None, None, "Error" if ended else None, ended)
+        ],
+        requests=NOTHING,
+        limits=NOTHING,
+        reserved=NOTHING,
         owner=None,
     )
 
