@@ -38,9 +38,9 @@ from responder.policies.load import lint as lint_policies
 from responder.policies.load import load
 from responder.settings import ResponderSettings
 from responder.store.database import Store
-from responder.web.api import CALLER
 from responder.web.auth import Authenticator
 from responder.web.intake import Bounds, Intake, Listeners
+from responder.web.routing import CALLER
 from responder.web.server import build
 from responder.web.webhook import alerts_handler
 

@@ -2,22 +2,32 @@
 
 import asyncio
 import json
-from collections.abc import Callable
-from enum import StrEnum
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from exporter.shared.config import ConfigError
-from exporter.shared.errors import RunbookdError
 from responder.client import ApiClient
+from responder.commands import incidents, switch
 from responder.domain.values import Json, JsonObject
-
-P = ParamSpec("P")
+from responder.terminal import (
+    URL,
+    As,
+    Config,
+    IncidentId,
+    Output,
+    TokenFile,
+    Url,
+    err,
+    mapping,
+    mappings,
+    out,
+    print_json,
+    print_table,
+    strings,
+    told,
+)
 
 app = typer.Typer(
     name="alert-responder",
@@ -25,36 +35,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-incidents = typer.Typer(help="What is going on, and who has it.", no_args_is_help=True)
-switch = typer.Typer(help="The kill switch: while it is on, nothing is changed.")
 app.add_typer(incidents, name="incidents")
 app.add_typer(switch, name="kill-switch")
-
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
-
-
-class Output(StrEnum):
-    """How answers are printed."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
-Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file (YAML).")]
-Url = Annotated[
-    str,
-    typer.Option("--url", envvar="ALERT_RESPONDER_URL", help="Address of a running responder."),
-]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--token-file", envvar="ALERT_RESPONDER_TOKEN_FILE", help="File that holds your token."
-    ),
-]
-As = Annotated[Output, typer.Option("--output", "-o", help="table for people, json for programs.")]
-IncidentId = Annotated[str, typer.Argument(help="42 or INC-42.")]
-URL = "http://127.0.0.1:9843"
 
 
 def main() -> None:
@@ -62,22 +44,8 @@ def main() -> None:
     app()
 
 
-def _told(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn our own errors into one line each on stderr and exit code 1."""
-
-    @wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except RunbookdError as error:
-            err.print(str(error), style="red", markup=False)
-            raise typer.Exit(1) from error
-
-    return wrapped
-
-
 @app.command()
-@_told
+@told
 def serve(
     config: Config,
     *,
@@ -96,7 +64,7 @@ def serve(
 
 
 @app.command()
-@_told
+@told
 def migrate(config: Config) -> None:
     """Bring the responder's tables to this release's form; safe to run twice."""
     from responder.app import read_settings  # noqa: PLC0415 - as in serve
@@ -138,7 +106,7 @@ def lint(
 
 
 @app.command()
-@_told
+@told
 def simulate(
     policies: Annotated[Path, typer.Argument(help="A policy file, or a folder of them.")],
     label: Annotated[
@@ -159,7 +127,7 @@ def simulate(
 
 
 @app.command()
-@_told
+@told
 def run(  # noqa: PLR0913 - an option each
     what: Annotated[str, typer.Argument(help="A runbook of the policy, or an action.")],
     target: Annotated[str, typer.Option(help="KIND/NAMESPACE/NAME, e.g. deployment/default/web.")],
@@ -176,123 +144,28 @@ def run(  # noqa: PLR0913 - an option each
     body: JsonObject = {"target": target, "plan": plan}
     params: JsonObject = {name: _typed(value) for name, value in _pairs(param or [], "--param")}
     client = ApiClient(url, token_file)
-    actions = _strings(client.call("GET", "/api/v1/actions"))
+    actions = strings(client.call("GET", "/api/v1/actions"))
     body |= {"action": what, "params": params} if what in actions else {"runbook": what}
     answer = client.call("POST", "/api/v1/runs", body)
     if output is Output.JSON:
         print_json(answer)
     elif plan:
-        _print_plan(_object(answer))
+        _print_plan(mapping(answer))
     else:
-        started = _object(answer)
+        started = mapping(answer)
         out.print(f"Run {started['number']} of INC-{started['incident']} started. Follow it with:")
         out.print(f"  alert-responder incidents show {started['incident']}")
 
 
-@incidents.command("list")
-@_told
-def list_incidents(
-    status: Annotated[str, typer.Option(help="open, resolved, closed, or all.")] = "open",
-    url: Url = URL,
-    token_file: TokenFile = None,
-    output: As = Output.TABLE,
-) -> None:
-    """List incidents, newest first."""
-    query = "" if status == "all" else f"?status={status}"
-    found = ApiClient(url, token_file).call("GET", f"/api/v1/incidents{query}")
-    if output is Output.JSON:
-        print_json(found)
-        return
-    columns = ("name", "status", "severity", "title", "runbook", "opened_at", "told_level")
-    _print_table(columns, _objects(found))
-
-
-@incidents.command()
-@_told
-def show(
-    incident: IncidentId, url: Url = URL, token_file: TokenFile = None, output: As = Output.TABLE
-) -> None:
-    """Show one incident with its timeline."""
-    found = _object(ApiClient(url, token_file).call("GET", f"/api/v1/incidents/{incident}"))
-    if output is Output.JSON:
-        print_json(found)
-        return
-    out.print(f"{found['name']}  {found['status']}  {found['title']}", style="bold", markup=False)
-    _print_table(("at", "phase", "text"), _objects(found["timeline"]))
-
-
-@incidents.command()
-@_told
-def ack(incident: IncidentId, url: Url = URL, token_file: TokenFile = None) -> None:
-    """Take an incident: people of its level are not told again."""
-    found = _object(ApiClient(url, token_file).call("POST", f"/api/v1/incidents/{incident}/ack"))
-    out.print(f"{found['name']} acknowledged by {found['acked_by']}")
-
-
-@incidents.command()
-@_told
-def resolve(
-    incident: IncidentId,
-    why: Annotated[str, typer.Option(help="For the timeline.")] = "a person said so",
-    url: Url = URL,
-    token_file: TokenFile = None,
-) -> None:
-    """End an incident by your word."""
-    path = f"/api/v1/incidents/{incident}/resolve"
-    found = _object(ApiClient(url, token_file).call("POST", path, {"why": why}))
-    out.print(f"{found['name']} resolved")
-
-
 @app.command()
-@_told
+@told
 def report(incident: IncidentId, url: Url = URL, token_file: TokenFile = None) -> None:
     """Print the post-incident report, in Markdown."""
     typer.echo(ApiClient(url, token_file).text(f"/api/v1/incidents/{incident}/report"))
 
 
-@switch.command("on")
-@_told
-def switch_on(url: Url = URL, token_file: TokenFile = None) -> None:
-    """Refuse every effect from now on."""
-    _switch(ApiClient(url, token_file), on=True)
-
-
-@switch.command("off")
-@_told
-def switch_off(url: Url = URL, token_file: TokenFile = None) -> None:
-    """Let the gate judge again."""
-    _switch(ApiClient(url, token_file), on=False)
-
-
-@switch.command("status")
-@_told
-def switch_status(url: Url = URL, token_file: TokenFile = None) -> None:
-    """Say whether it is on, and who turned it."""
-    found = _object(ApiClient(url, token_file).call("GET", "/api/v1/kill-switch"))
-    state = "on" if found["on"] else "off"
-    who = f", turned by {found['by']} at {found['at']}" if found["by"] else ""
-    out.print(f"{state}{who}")
-
-
-def _switch(client: ApiClient, *, on: bool) -> None:
-    client.call("PUT", "/api/v1/kill-switch", {"on": on})
-    out.print(f"kill switch is {'on' if on else 'off'}")
-
-
-def print_json(value: Json) -> None:
-    """Print JSON as programs like it: two spaces, nothing else on stdout."""
-    typer.echo(json.dumps(value, indent=2))
-
-
 def _print_plan(answer: JsonObject) -> None:
-    _print_table(("action", "verdict", "summary", "pods", "reason"), _objects(answer["steps"]))
-
-
-def _print_table(columns: tuple[str, ...], rows: list[JsonObject]) -> None:
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*("" if row[name] is None else str(row[name]) for name in columns))
-    out.print(table)
+    print_table(("action", "verdict", "summary", "pods", "reason"), mappings(answer["steps"]))
 
 
 def _pair(item: str, option: str) -> tuple[str, str]:
@@ -313,17 +186,3 @@ def _typed(value: str) -> Json:
     except ValueError:
         return value
     return found
-
-
-def _object(value: Json) -> JsonObject:
-    if not isinstance(value, dict):
-        raise RunbookdError("the responder answered something that is no object")
-    return value
-
-
-def _objects(value: Json) -> list[JsonObject]:
-    return [_object(item) for item in value] if isinstance(value, list) else []
-
-
-def _strings(value: Json) -> list[str]:
-    return [str(item) for item in value] if isinstance(value, list) else []

@@ -57,7 +57,7 @@ def render(
         _header(incident),
         _times(incident, episodes, timeline),
         _timeline(incident, timeline),
-        _decisions(runs, steps),
+        _decisions(incident, runs, steps, timeline),
         _kpis(episodes, steps),
         _told(incident, timeline),
         _follow_ups(incident, runs, steps),
@@ -136,9 +136,18 @@ def _by(fact: Fact) -> str:
     return "" if known else f" (by {_plain(fact.actor)})"
 
 
-def _decisions(runs: Sequence[Run], steps: Sequence[StepRecord]) -> Iterator[str]:
+def _decisions(
+    incident: Incident,
+    runs: Sequence[Run],
+    steps: Sequence[StepRecord],
+    timeline: Sequence[Fact],
+) -> Iterator[str]:
     yield "## Decisions"
     yield ""
+    by_people = [fact for fact in timeline if fact.kind is Kind.DECISION]
+    yield from (f"- {_clock(fact.at, incident)} {_plain(fact.text)}" for fact in by_people)
+    if by_people:
+        yield ""
     if not runs:
         yield "No run was started."
         yield ""

@@ -7,6 +7,9 @@ from enum import StrEnum
 from responder.domain.alert import Alert, AlertStatus
 from responder.domain.values import Labels
 
+BY_HAND = "reported:"
+"""How fingerprints of what people report begin; those of alerts are 16 hex digits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Episode:
@@ -24,6 +27,11 @@ class Episode:
     last_seen_at: datetime
     ended_at: datetime | None = None
     """None while it is open."""
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether a person reported it: then it is over when a person says so, and not before."""
+        return self.fingerprint.startswith(BY_HAND)
 
 
 class Change(StrEnum):

@@ -13,6 +13,10 @@ RECHECK = timedelta(seconds=5)
 """How soon to look again at what ends by itself at no known time: a rollout, another run."""
 
 
+RECHECK_HOLD = timedelta(minutes=1)
+"""How soon to look again whether a person still holds it; resuming wakes the run at once."""
+
+
 class Reason(StrEnum):
     """Why a plan may not be carried out (now); each value is shown to people as it stands."""
 
@@ -25,6 +29,8 @@ class Reason(StrEnum):
     TARGET_GONE = "the target does not exist"
     TARGET_REPLACED = "the target is not the object that the incident is about (other uid)"
     ROLLOUT_IN_PROGRESS = "a rollout of the target is in progress"
+    TAKEN_OVER = "a person holds the incident and runs something else"
+    HELD_BY_A_PERSON = "a person holds the incident"
     TARGET_BUSY = "another run is acting on the target"
     COOLING_DOWN = "the target was acted on too recently"
     TARGET_BUDGET = "the target's budget of changes is used up"
@@ -78,6 +84,10 @@ class Situation:
     """What could not be read (the API server is away), or empty."""
     replaced: bool = False
     """Another object (other uid) stands under the target's name since the first plan."""
+    held_by: str = ""
+    """The person who holds the incident, where an alert asked for the run; or empty."""
+    taken_over_by: str = ""
+    """A person's own run that waits for this one, where an alert asked for it; or empty."""
 
 
 def judge(
@@ -127,9 +137,13 @@ def _pointless(plan: Plan, situation: Situation) -> Refused | None:
     return None
 
 
-def _not_now(situation: Situation) -> Held | None:
+def _not_now(situation: Situation) -> Refused | Held | None:
     if situation.unreadable:
         return Held(Reason.CANNOT_TELL, RECHECK, f"({situation.unreadable})")
+    if situation.held_by and situation.taken_over_by:
+        return Refused(Reason.TAKEN_OVER, f"({situation.taken_over_by})")
+    if situation.held_by:
+        return Held(Reason.HELD_BY_A_PERSON, RECHECK_HOLD, f"({situation.held_by})")
     if situation.rollout_in_progress:
         return Held(Reason.ROLLOUT_IN_PROGRESS, RECHECK)
     if situation.busy_with:

@@ -46,6 +46,9 @@ class Incident:
     """Highest escalation level told so far."""
     escalate_now: str = ""
     """Why level 1 is due at once (a run failed, is unknown or exhausted), or empty."""
+    held_at: datetime | None = None
+    """Since when a person holds it: what an alert started waits before its next effect."""
+    held_by: str = ""
 
 
 class RunStatus(StrEnum):
@@ -64,6 +67,9 @@ BY_ALERT = "alert"
 
 BY_UNDO = "undo"
 """Who requested a run that takes back what was done for a while only; no token's name either."""
+
+BY_MACHINE = frozenset({BY_ALERT, BY_UNDO})
+"""Whose runs wait while a person holds the incident."""
 
 
 @dataclass(frozen=True, slots=True)

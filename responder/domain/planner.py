@@ -95,13 +95,18 @@ def next_command(
             return _last(done, "the alert has resolved")
         later = range(index, len(steps))
         index = next((at for at in later if roles.get(steps[at].action) == VERIFY), index)
+    left_out = any(item.role == EFFECT for item in done) and index == len(steps)
+    if resolved and not acted and (left_out or _is_effect(steps, index, roles)):
+        return Finish(RunResult.STOPPED, "resolved before any effect")
     if index == len(steps):
         return _last(done, "no step is left")
-    if resolved and roles.get(steps[index].action, EFFECT) == EFFECT:
-        if acted:
-            return _last(done, "resolved before the next effect")
-        return Finish(RunResult.STOPPED, "resolved before any effect")
+    if resolved and _is_effect(steps, index, roles):
+        return _last(done, "resolved before the next effect")
     return Execute(index, steps[index])
+
+
+def _is_effect(steps: Sequence[StepDef], index: int, roles: Mapping[str, str]) -> bool:
+    return index < len(steps) and roles.get(steps[index].action, EFFECT) == EFFECT
 
 
 _RESULTS: Mapping[Outcome, RunResult] = {

@@ -34,13 +34,15 @@ RETRY = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
-class _Aimed:
+class Aimed:
     """An alert with the runbook that matches it and the object it is about."""
 
     alert: Alert
     target: Target
     runbook: Runbook | None
     problem: str
+    title: str = ""
+    """Of the incident that it opens; by default the alert's name and its target."""
 
 
 async def process_inbox(services: Services) -> set[int]:
@@ -115,29 +117,29 @@ def _by_cluster(delivery: Delivery, cluster: str) -> tuple[list[Alert], str]:
     return ours, ", ".join(sorted(others))
 
 
-async def _aim(services: Services, alert: Alert, *, last_try: bool) -> _Aimed:
+async def _aim(services: Services, alert: Alert, *, last_try: bool) -> Aimed:
     """Find the runbook and the target. Raises TransientError while the owner cannot be asked."""
     runbook, _ = match(services.policy, alert.labels)
     rule = services.policy.targets.get(runbook.target if runbook else "workload")
     found = resolve(rule, alert.labels) if rule else Unresolvable("no rule says what it is about")
     match found:
         case Target():
-            return _Aimed(alert, found, runbook, "")
+            return Aimed(alert, found, runbook, "")
         case Unresolvable(reason):
-            return _Aimed(alert, _by_name(alert), runbook, reason)
+            return Aimed(alert, _by_name(alert), runbook, reason)
         case NeedsOwner(namespace, pod):
             own = Target("Pod", namespace, pod)
             try:
                 owner = await _owner(services, namespace, pod)
             except PermanentError as error:
-                return _Aimed(alert, own, runbook, str(error))
+                return Aimed(alert, own, runbook, str(error))
             except TransientError as error:
                 if last_try:
-                    return _Aimed(alert, own, runbook, f"its owner could not be read: {error}")
+                    return Aimed(alert, own, runbook, f"its owner could not be read: {error}")
                 raise
             if owner is None:
-                return _Aimed(alert, own, runbook, "no workload owns the pod")
-            return _Aimed(alert, owner, runbook, "")
+                return Aimed(alert, own, runbook, "no workload owns the pod")
+            return Aimed(alert, owner, runbook, "")
 
 
 async def _owner(services: Services, namespace: str, name: str) -> Target | None:
@@ -153,7 +155,7 @@ def _by_name(alert: Alert) -> Target:
     return Target("Alert", alert.labels.get("namespace", ""), alert.name or alert.fingerprint)
 
 
-async def _apply(services: Services, tx: Transaction, aimed: _Aimed, now: datetime) -> int | None:
+async def _apply(services: Services, tx: Transaction, aimed: Aimed, now: datetime) -> int | None:
     alert, cluster = aimed.alert, services.settings.cluster
     episode = await tx.episodes.open_for(cluster, alert.fingerprint)
     ended = await tx.episodes.last_ended(cluster, alert.fingerprint)
@@ -178,7 +180,18 @@ async def _apply(services: Services, tx: Transaction, aimed: _Aimed, now: dateti
             return None
 
 
-async def _fire(services: Services, tx: Transaction, aimed: _Aimed, now: datetime) -> int:
+async def _fire(services: Services, tx: Transaction, aimed: Aimed, now: datetime) -> int:
+    episode = await join(services, tx, aimed, now)
+    said = aimed.alert.annotations.get("summary", "")
+    text = f"{aimed.alert.name} fires{f': {said}' if said else ''}."
+    kind, phase = Kind.ALERT_FIRING, Phase.DETECTION
+    fact = _fact(aimed.alert, episode.id, kind, phase, text, now)
+    await tx.timeline.add(episode.incident_id, fact)
+    return episode.incident_id
+
+
+async def join(services: Services, tx: Transaction, aimed: Aimed, now: datetime) -> Episode:
+    """Start an episode in the target's live incident, or in one that is opened for it."""
     incident = await tx.incidents.live_for(services.settings.cluster, aimed.target)
     if incident is not None and _of_a_person(incident) and _is_resolved(incident):
         # What a person ran is over: the alert is an incident of its own, with its own clocks.
@@ -192,7 +205,7 @@ async def _fire(services: Services, tx: Transaction, aimed: _Aimed, now: datetim
         if _of_a_person(incident) or (incident.runbook is None and aimed.runbook is not None):
             # What only escalated so far has a runbook now; people are told anew.
             await tx.incidents.adopt(incident.id, _opening(services, aimed, now))
-    episode = await tx.episodes.start(
+    return await tx.episodes.start(
         Episode(
             id=0,
             cluster=services.settings.cluster,
@@ -206,11 +219,6 @@ async def _fire(services: Services, tx: Transaction, aimed: _Aimed, now: datetim
             last_seen_at=now,
         )
     )
-    said = aimed.alert.annotations.get("summary", "")
-    text = f"{aimed.alert.name} fires{f': {said}' if said else ''}."
-    kind, phase = Kind.ALERT_FIRING, Phase.DETECTION
-    await tx.timeline.add(incident.id, _fact(aimed.alert, episode.id, kind, phase, text, now))
-    return incident.id
 
 
 def _is_resolved(incident: Incident) -> bool:
@@ -223,7 +231,7 @@ def _of_a_person(incident: Incident) -> bool:
 
 
 async def _reopen(
-    services: Services, tx: Transaction, incident: Incident, aimed: _Aimed, now: datetime
+    services: Services, tx: Transaction, incident: Incident, aimed: Aimed, now: datetime
 ) -> None:
     """Open it again, and take back the all-clear from everybody who got it."""
     await tx.incidents.reopen(incident.id, now)
@@ -243,7 +251,7 @@ async def _reopen(
     )
 
 
-async def _open(services: Services, tx: Transaction, aimed: _Aimed, now: datetime) -> Incident:
+async def _open(services: Services, tx: Transaction, aimed: Aimed, now: datetime) -> Incident:
     incident = await tx.incidents.open(_opening(services, aimed, now))
     what = aimed.runbook.name if aimed.runbook else "none matches, it only escalates"
     problem = f" The target has a problem: {aimed.problem}." if aimed.problem else ""
@@ -260,14 +268,14 @@ async def _open(services: Services, tx: Transaction, aimed: _Aimed, now: datetim
     return incident
 
 
-def _opening(services: Services, aimed: _Aimed, now: datetime) -> Incident:
+def _opening(services: Services, aimed: Aimed, now: datetime) -> Incident:
     """Return all that the policy says about an alert, to be frozen in its incident."""
     return Incident(
         id=0,
         cluster=services.settings.cluster,
         target=aimed.target,
         status=IncidentStatus.OPEN,
-        title=f"{aimed.alert.name} on {aimed.target}",
+        title=aimed.title or f"{aimed.alert.name} on {aimed.target}",
         severity=aimed.alert.labels.get("severity", ""),
         labels=aimed.alert.labels,
         opened_at=now,

@@ -15,9 +15,8 @@ from exporter.shared.errors import RunbookdError
 from exporter.shared.log import get_log
 from responder.domain.incident import Incident, IncidentStatus, Run
 from responder.domain.policy import Runbook
-from responder.domain.timeline import Fact, Kind, Phase
 from responder.domain.values import Target
-from responder.engine import incidents, runs, workflows
+from responder.engine import people, runs, workflows
 from responder.engine.auditor import audit
 from responder.engine.deliveries import process_inbox
 from responder.engine.outbox import deliver_due
@@ -90,32 +89,17 @@ class Engine:
 
     async def resolve(self, incident_id: int, by: str, why: str) -> Incident | None:
         """End an incident by a person's word; None when there is none or it is over."""
-        async with self.services.store.transaction() as tx:
-            incident = await tx.incidents.get(incident_id)
-            if incident is None or incident.status is not IncidentStatus.OPEN:
-                return None
-            now = self.services.now()
-            resolved = await incidents.resolve(self.services, tx, incident, by=by, now=now, why=why)
-        await self.wake(incident_id)
-        return resolved
+        return await self._woken(await people.resolve(self.services, incident_id, by, why))
 
-    async def ack(self, incident_id: int, by: str) -> Incident | None:
-        """Record that a person has taken the incident; None when there is none."""
-        async with self.services.store.transaction() as tx:
-            now = self.services.now()
-            if await tx.incidents.ack(incident_id, by, now):
-                await tx.timeline.add(
-                    incident_id,
-                    Fact(
-                        key=f"ack:{by}",
-                        at=now,
-                        phase=Phase.ASSESSMENT,
-                        kind=Kind.INCIDENT_ACKED,
-                        text=f"Acknowledged by {by}.",
-                        actor=by,
-                    ),
-                )
-            return await tx.incidents.get(incident_id)
+    async def resume(self, incident_id: int, by: str) -> Incident | None:
+        """Let a held incident's automation go on; None when there is no such incident."""
+        return await self._woken(await people.resume(self.services, incident_id, by))
+
+    async def report(self, told: people.Report, by: str) -> Incident:
+        """Open an incident for what a person reports, or join the one of its target."""
+        incident = await people.report(self.services, told, by)
+        await self.wake(incident.id)
+        return incident
 
     async def run(self, runbook: Runbook, target: Target, by: str) -> Run:
         """Start a person's run: on the target's live incident, or on one opened for it."""
@@ -141,6 +125,11 @@ class Engine:
             run = await runs.create(services, tx, incident, runbook, requested_by=by)
         await self.wake(incident.id)
         return run
+
+    async def _woken(self, incident: Incident | None) -> Incident | None:
+        if incident is not None:
+            await self.wake(incident.id)
+        return incident
 
     async def wake(self, incident_id: int) -> None:
         """Make the incident's workflow look again, starting it where it has not begun."""

@@ -96,8 +96,15 @@ async def _ensure_run(
     if any(run.status is not RunStatus.ENDED for run in cures):
         return
     last = cures[-1] if cures else None
-    newest = max(episode.starts_at for episode in open_episodes)
-    fired_anew = last is not None and last.result in CURES and newest > (last.ended_at or now)
+    # What a person reports is no sign that the cure did not last: it may be about the time before.
+    fired = [episode.starts_at for episode in open_episodes if not episode.is_reported]
+    newest = max(fired, default=None)
+    fired_anew = (
+        last is not None
+        and last.result in CURES
+        and newest is not None
+        and newest > (last.ended_at or now)
+    )
     if last is None or fired_anew:
         await runs.create(services, tx, incident, incident.runbook, requested_by=BY_ALERT)
 

@@ -7,7 +7,7 @@ from exporter.shared.config import Section, format_duration
 from exporter.shared.errors import RunbookdError
 from responder.contract import ActionSpec, Role
 from responder.domain.gate import Allowed, Situation, Verdict, judge
-from responder.domain.incident import Run, RunStatus
+from responder.domain.incident import BY_MACHINE, Run, RunStatus
 from responder.domain.plan import Blast, Plan
 from responder.domain.policy import When
 from responder.domain.values import Target, incident_name
@@ -62,6 +62,13 @@ async def _stored(services: Services, run: Run, unreadable: str) -> Situation:
         others = await tx.runs.unfinished_on(run.target)
         effects = await tx.steps.effects_on(run.target, now - timedelta(days=1))
         cluster = await tx.steps.effects_since(now - timedelta(hours=1))
+        incident = await tx.incidents.get(run.incident_id)
+    is_automatic = run.requested_by in BY_MACHINE
+    taken_over = [
+        f"run {other.number} of {incident_name(other.incident_id)} by {other.requested_by}"
+        for other in others
+        if is_automatic and other.requested_by not in BY_MACHINE
+    ]
     busy = [
         f"run {other.number} of {incident_name(other.incident_id)}"
         for other in others
@@ -75,6 +82,8 @@ async def _stored(services: Services, run: Run, unreadable: str) -> Situation:
         exists=True,
         rollout_in_progress=False,
         busy_with=busy[0] if busy else "",
+        held_by=incident.held_by if incident and is_automatic else "",
+        taken_over_by=taken_over[0] if taken_over else "",
         target_effects=[at for at, _, _ in effects],
         target_effects_of_other_runs=[
             at

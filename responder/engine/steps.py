@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from exporter.shared.config import Section
 from exporter.shared.errors import ConflictError, PermanentError, RunbookdError, TransientError
 from responder.contract import Action, ActionSpec, Role, StepContext
-from responder.domain.gate import Allowed, Held, Refused, Verdict, verdict_to_json
+from responder.domain.gate import Allowed, Held, Reason, Refused, Verdict, verdict_to_json
 from responder.domain.incident import Incident, Run, StepRecord
 from responder.domain.plan import (
     Outcome,
@@ -94,6 +94,8 @@ async def judge(services: Services, ref: StepRef) -> JsonObject:
     `failed`, and `reason`.
     """
     step = await _load(services, ref)
+    if step.spec.role is Role.EFFECT and await runs.is_over(services, ref.incident, ref.run):
+        return await _close(step, Outcome.SKIPPED, "resolved before it")
     try:
         skip = await judging.unmet(services, step.run.target, step.definition.when)
         if skip:
@@ -117,6 +119,7 @@ async def judge(services: Services, ref: StepRef) -> JsonObject:
                 "state": "held",
                 "reason": f"{reason.value} {detail}".strip(),
                 "recheck_after": recheck_after.total_seconds(),
+                "held_by_a_person": reason is Reason.HELD_BY_A_PERSON,
             }
         case Refused(reason, detail):
             return await _close(step, Outcome.REFUSED, f"{reason.value} {detail}".strip())

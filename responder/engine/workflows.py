@@ -153,7 +153,8 @@ async def _judged(at: tuple[int, int, int, int], hold: timedelta) -> JsonObject:
         if judged["state"] != Outcome.HELD.value:
             return judged
         now = datetime.fromisoformat(await _now())
-        since = since or now
+        # A person's hold lasts until the person ends it; the gate's own begins after that.
+        since = now if judged.get("held_by_a_person") else since or now
         left = (since + hold - now).total_seconds()
         if left <= 0:
             return await _close(*at, Outcome.HELD.value, f"still held: {judged['reason']}")

@@ -39,6 +39,7 @@ from responder.store.inbox import Inbox, NewDelivery
 from responder.store.incidents import Incidents
 from responder.store.outbox import Outbox
 from responder.store.runs import Runs
+from responder.store.sessions import Sessions
 from responder.store.steps import Steps
 from responder.store.switches import Switches
 from responder.store.timeline import Timeline
@@ -70,6 +71,7 @@ class Transaction:
         self.evidence = EvidenceTexts(connection)
         self.outbox = Outbox(connection)
         self.switches = Switches(connection)
+        self.sessions = Sessions(connection)
 
 
 class Store:

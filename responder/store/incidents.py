@@ -55,6 +55,8 @@ def _incident(row: RowMapping) -> Incident:
         acked_by=row["acked_by"],
         told_level=row["told_level"],
         escalate_now=row["escalate_now"],
+        held_at=row["held_at"],
+        held_by=row["held_by"] or "",
     )
 
 
@@ -144,9 +146,34 @@ class Incidents:
         )
         return (await self._connection.execute(statement)).first() is not None
 
+    async def hold(self, incident_id: int, by: str, at: datetime) -> bool:
+        """Hold an open incident; False when it is not open or is held already."""
+        statement = (
+            update(incidents)
+            .where(
+                incidents.c.id == incident_id,
+                incidents.c.status == IncidentStatus.OPEN,
+                incidents.c.held_at.is_(None),
+            )
+            .values(held_by=by, held_at=at)
+            .returning(incidents.c.id)
+        )
+        return (await self._connection.execute(statement)).first() is not None
+
+    async def resume(self, incident_id: int) -> bool:
+        """End a hold; False when there is none."""
+        statement = (
+            update(incidents)
+            .where(incidents.c.id == incident_id, incidents.c.held_at.is_not(None))
+            .values(held_by=None, held_at=None)
+            .returning(incidents.c.id)
+        )
+        return (await self._connection.execute(statement)).first() is not None
+
     async def resolve(self, incident_id: int, by: str, at: datetime) -> None:
-        """Mark an incident as over; a refire within the cooldown may reopen it."""
-        await self._set(incident_id, status=IncidentStatus.RESOLVED, resolved_by=by, resolved_at=at)
+        """Mark an incident as over, and its hold; a refire within the cooldown may reopen it."""
+        over = {"status": IncidentStatus.RESOLVED, "resolved_by": by, "resolved_at": at}
+        await self._set(incident_id, **over, held_by=None, held_at=None)
 
     async def reopen(self, incident_id: int, at: datetime) -> None:  # noqa: ARG002 - of the API
         """Open a resolved incident again; its clocks (opened_at, told_level) go on."""

@@ -17,6 +17,8 @@ class Switch:
     on: bool
     by: str
     at: datetime
+    reason: str = ""
+    """In words, or empty."""
 
 
 class Switches:
@@ -29,11 +31,18 @@ class Switches:
         """Return a switch; None when it was never set."""
         statement = select(switches).where(switches.c.name == name)
         row = (await self._connection.execute(statement)).mappings().first()
-        return None if row is None else Switch(row["is_on"], row["set_by"], row["set_at"])
+        if row is None:
+            return None
+        return Switch(row["is_on"], row["set_by"], row["set_at"], row["reason"] or "")
 
-    async def set(self, name: str, on: bool, by: str, at: datetime) -> None:  # noqa: FBT001 - the value
+    async def set(self, name: str, switch: Switch) -> None:
         """Throw a switch."""
-        newer = {"is_on": on, "set_by": by, "set_at": at}
+        newer = {
+            "is_on": switch.on,
+            "set_by": switch.by,
+            "set_at": switch.at,
+            "reason": switch.reason,
+        }
         statement = insert_into(self._connection, switches).values(name=name, **newer)
         await self._connection.execute(
             statement.on_conflict_do_update(index_elements=("name",), set_=newer)

@@ -86,6 +86,8 @@ incidents = Table(
     Column("told_level", Integer, nullable=False),
     Column("escalate_now", Text, nullable=False),
     Column("closed_at", Micros),
+    Column("held_at", Micros),
+    Column("held_by", Text),
     Index(
         "incidents_one_live_of_a_target",
         "cluster",
@@ -236,4 +238,15 @@ switches = Table(
     Column("is_on", Boolean, nullable=False),
     Column("set_by", Text, nullable=False),
     Column("set_at", Micros, nullable=False),
+    Column("reason", Text),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),  # a hash: what is stored opens nothing
+    Column("name", Text, nullable=False),
+    Column("began_at", Micros, nullable=False),
+    Column("ends_at", Micros, nullable=False),
+    Column("ended_by", Text),
 )

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from responder.domain.values import Json, JsonObject
 from responder.web import views
-from responder.web.api import Route
+from responder.web.routing import Route
 
 _REF = "#/components/schemas/{model}"
 
@@ -18,6 +18,7 @@ def document(routes: Iterable[Route], version: str) -> JsonObject:
     paths: dict[str, JsonObject] = {}
     refused = _content(views.ErrorView, schemas)
     for route in routes:
+        answers = _content(route.answers, schemas)
         operation: JsonObject = {
             "summary": route.summary,
             "description": f"Needs a token of role `{route.role}`.",
@@ -25,7 +26,7 @@ def document(routes: Iterable[Route], version: str) -> JsonObject:
             "security": [{"bearer": []}],
             "parameters": _parameters(route.path),
             "responses": {
-                "200": {"description": "Done.", "content": _content(route.answers, schemas)},
+                str(route.status): {"description": "Done.", "content": answers},
                 "400": {"description": "The request is wrong.", "content": refused},
                 "401": {"description": "No valid token.", "content": refused},
                 "403": {"description": "The token's role may not.", "content": refused},

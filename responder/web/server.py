@@ -15,8 +15,9 @@ from exporter.shared.log import get_log
 from responder.engine.engine import Engine
 from responder.settings import Role
 from responder.web import openapi
-from responder.web.api import CALLER, Api, Handler
+from responder.web.api import routes
 from responder.web.auth import Authenticator
+from responder.web.routing import CALLER, Handler, Route
 
 log = get_log(__name__)
 
@@ -33,16 +34,16 @@ pre {{ overflow-x: auto; padding: .5rem; border: 1px solid #8886 }}</style></hea
 
 def build(engine: Engine, webhook: Handler, authenticator: Authenticator) -> web.Application:
     """Return the application: everything that reads or changes something wants a token."""
-    api = Api(engine)
+    table = routes(engine)
     roles: dict[tuple[str, str], Role] = {("POST", ALERTS): "alertmanager"}
     app = web.Application(middlewares=[_errors(), _authenticated(authenticator, roles)])
-    for route in api.routes():
+    for route in table:
         roles[route.method, route.path] = route.role
         app.router.add_route(route.method, route.path, route.handler)
-    document = openapi.document(api.routes(), version("runbookd"))
+    document = openapi.document(table, version("runbookd"))
     app.router.add_post(ALERTS, webhook)
     app.router.add_get("/openapi.json", lambda _: _json(document))
-    app.router.add_get("/docs", lambda _: _json_page(api))
+    app.router.add_get("/docs", lambda _: _json_page(table))
     app.router.add_get("/healthz", lambda _: _text("ok"))
     app.router.add_get("/readyz", lambda _: _ready(engine))
     app.router.add_get("/metrics", lambda _: _metrics(engine))
@@ -127,11 +128,11 @@ async def _metrics(engine: Engine) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-async def _json_page(api: Api) -> web.Response:
+async def _json_page(table: tuple[Route, ...]) -> web.Response:
     rows = "".join(
         f"<tr><td>{route.method}</td><td><code>{route.path}</code></td><td>{route.role}</td>"
         f"<td>{route.summary}</td></tr>"
-        for route in api.routes()
+        for route in table
     )
     body = (
         "<h1>API</h1><p>Every address wants <code>Authorization: Bearer TOKEN</code>. Models: "

@@ -1,14 +1,24 @@
 """What the API answers: the domain's values as JSON, timestamps in RFC 3339 (UTC)."""
 
 from datetime import datetime
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from responder.domain.episode import Episode
 from responder.domain.incident import Incident, Run, StepRecord
 from responder.domain.timeline import Fact
 from responder.domain.values import incident_name
 from responder.engine.preview import PreviewedStep
+from responder.store.switches import Switch
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+"""A few words of a person."""
+
+Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
+"""A person's note."""
+
+SEVERITIES = ("critical", "warning", "info")
 
 
 class View(BaseModel):
@@ -36,6 +46,9 @@ class IncidentView(View):
     opened_at: datetime
     resolved_at: datetime | None
     acked_by: str
+    held_by: str
+    """Who holds it: what an alert started waits before its next effect. Empty: nobody."""
+    held_at: datetime | None
     told_level: int
     """Highest escalation level told so far."""
     runbook: str
@@ -204,7 +217,30 @@ class PreviewView(View):
 class ResolveRequest(View):
     """A person's word that an incident is over."""
 
-    why: str = "a person said so"
+    why: Words = "a person said so"
+
+
+class OpenRequest(View):
+    """What a person says is wrong: an incident with the same life as an alert's."""
+
+    title: Annotated[Line, Field(min_length=1)]
+    severity: Literal["critical", "warning", "info"] = "warning"
+    target: str = ""
+    """`kind/namespace/name`. Left out: the incident only escalates."""
+    note: Words = ""
+
+
+class HoldRequest(View):
+    """Stop automation before its next effect."""
+
+    why: Words = ""
+
+
+class DecisionRequest(View):
+    """A person's decision, for the timeline and the report."""
+
+    what: Annotated[Words, Field(min_length=1)]
+    why: Words = ""
 
 
 class KillSwitchView(View):
@@ -213,12 +249,22 @@ class KillSwitchView(View):
     on: bool
     by: str = ""
     at: datetime | None = None
+    reason: str = ""
+
+    @classmethod
+    def of(cls, switch: Switch | None) -> "KillSwitchView":
+        """Show the switch; one that was never turned is off."""
+        if switch is None:
+            return cls(on=False)
+        return cls(on=switch.on, by=switch.by, at=switch.at, reason=switch.reason)
 
 
 class KillSwitchRequest(View):
     """Turn the kill switch on or off."""
 
     on: bool
+    reason: Words = ""
+    """For the timeline of every open incident."""
 
 
 def _incident_fields(incident: Incident) -> dict[str, object]:
@@ -232,6 +278,8 @@ def _incident_fields(incident: Incident) -> dict[str, object]:
         "opened_at": incident.opened_at,
         "resolved_at": incident.resolved_at,
         "acked_by": incident.acked_by,
+        "held_by": incident.held_by,
+        "held_at": incident.held_at,
         "told_level": incident.told_level,
         "runbook": incident.runbook.name if incident.runbook else "",
     }

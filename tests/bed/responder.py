@@ -6,6 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
+
+from responder.domain.values import Json
 from tests.bed import manifests
 from tests.bed.bed import Program
 from tests.bed.cluster.interface import Cluster
@@ -24,6 +27,18 @@ class Alone:
     cluster: Cluster
     pager: HttpSink
     responder: Program
+
+    async def call(
+        self, method: str, path: str, *, who: str = "", body: Json = None
+    ) -> tuple[int, Json]:
+        """Call the API with the token of `who`; return the status and what was answered."""
+        headers = {"Authorization": f"Bearer {self.places.token(who)}"} if who else {}
+        async with (
+            aiohttp.ClientSession(self.responder.url, headers=headers) as session,
+            session.request(method, path, json=body) as answer,
+        ):
+            as_json = answer.content_type == "application/json"
+            return answer.status, await answer.json() if as_json else await answer.text()
 
 
 @asynccontextmanager

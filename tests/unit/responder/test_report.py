@@ -212,6 +212,13 @@ def test_what_did_not_happen_is_said() -> None:
         assert f"\n{line}\n" in report
 
 
+def test_what_people_decided_stands_with_the_decisions() -> None:
+    text = "ada decided: wait for the vendor, because a restart loses the queue."
+    report = _report(timeline=[_fact(90, Phase.INVESTIGATION, Kind.DECISION, text)])
+    _, decisions = report.split("## Decisions")
+    assert f"- 12:01:30 {text}" in decisions.split("## KPIs")[0]
+
+
 def test_a_time_of_another_day_carries_its_date() -> None:
     report = _report(timeline=[_fact(86_400, Phase.RESOLUTION, Kind.INCIDENT_RESOLVED, "Over.")])
     assert "- 2026-08-02 12:00:00 Over." in report

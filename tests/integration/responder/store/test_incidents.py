@@ -92,6 +92,24 @@ async def test_only_the_first_ack_of_an_open_incident_counts(store: Store) -> No
     assert incident.escalate_now == "run 1 failed"
 
 
+async def test_a_hold_ends_by_a_word_or_with_the_incident(store: Store) -> None:
+    async with store.transaction() as tx:
+        number = await opened(tx)
+        assert await tx.incidents.hold(number, "ann", minutes(1))
+        assert not await tx.incidents.hold(number, "bob", minutes(2))
+        held = await tx.incidents.get(number)
+        assert await tx.incidents.resume(number)
+        assert not await tx.incidents.resume(number)
+        assert await tx.incidents.hold(number, "bob", minutes(3))
+        await tx.incidents.resolve(number, "ann", minutes(4))
+        assert not await tx.incidents.hold(number, "ann", minutes(5))
+        over = await tx.incidents.get(number)
+    assert held is not None
+    assert (held.held_by, held.held_at) == ("ann", minutes(1))
+    assert over is not None
+    assert (over.held_by, over.held_at) == ("", None)
+
+
 async def test_one_episode_is_open_per_fingerprint_and_the_last_end_is_known(
     store: Store,
 ) -> None:

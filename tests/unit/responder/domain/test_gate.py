@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from responder.domain.gate import (
     RECHECK,
+    RECHECK_HOLD,
     Allowed,
     Held,
     Reason,
@@ -87,12 +88,26 @@ def test_a_clear_situation_is_allowed() -> None:
             PLAN,
             Held(Reason.TARGET_BUSY, RECHECK, "(run 1 of INC-7)"),
         ),
+        (
+            replace(CLEAR, held_by="ann"),
+            PLAN,
+            Held(Reason.HELD_BY_A_PERSON, RECHECK_HOLD, "(ann)"),
+        ),
+        (
+            replace(CLEAR, held_by="ann", taken_over_by="run 2 of INC-7 by ann"),
+            PLAN,
+            Refused(Reason.TAKEN_OVER, "(run 2 of INC-7 by ann)"),
+        ),
     ],
 )
 def test_each_thing_in_the_way_has_its_own_reason(
     situation: Situation, plan: Plan, verdict: Verdict
 ) -> None:
     assert _judge(situation, plan) == verdict
+
+
+def test_a_persons_run_that_waits_stops_no_run_that_nobody_holds() -> None:
+    assert _judge(replace(CLEAR, taken_over_by="run 2 of INC-7 by ann")) == Allowed()
 
 
 def test_nothing_allowed_means_nothing_may_be_touched() -> None:
@@ -183,6 +198,8 @@ SITUATIONS = st.builds(
     cluster_effects=EFFECTS,
     unreadable=st.sampled_from(["", "timeout"]),
     replaced=st.booleans(),
+    held_by=st.sampled_from(["", "ann"]),
+    taken_over_by=st.sampled_from(["", "run 2 of INC-7 by ann"]),
 )
 NAMESPACES = st.sampled_from(["", "default", "kube-system", "other"])
 
@@ -198,6 +215,7 @@ def test_allowed_means_that_nothing_at_all_speaks_against(
     assert situation.exists
     assert not any((situation.kill_switch, situation.opted_out, situation.replaced))
     assert not any((situation.rollout_in_progress, situation.busy_with, situation.unreadable))
+    assert not situation.held_by
     others = situation.target_effects_of_other_runs
     assert all(NOW - at >= LIMITS.cooldown for at in others)
     hour = [at for at in situation.target_effects if NOW - at < timedelta(hours=1)]

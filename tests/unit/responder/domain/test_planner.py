@@ -118,6 +118,7 @@ def test_steps_without_a_verify_are_completed_at_the_end() -> None:
         ([], 0),
         ([DONE], RunResult.STOPPED),
         ([DONE, SKIPPED, FAILED], RunResult.STOPPED),
+        ([DONE, SKIPPED, FAILED, SKIPPED, FAILED], RunResult.STOPPED),
         ([DONE, DONE], 2),
         ([DONE, DONE, DONE], RunResult.CURED),
         ([DONE, DONE, FAILED], RunResult.EXHAUSTED),
