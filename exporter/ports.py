@@ -1,6 +1,6 @@
 """Ports: what collectors reach the world through; clients and watch hold the other ends."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol, TypeVar
@@ -298,6 +298,41 @@ class Http(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class AwsAccount:
+    """As whom, and how fast, AWS is asked; empty texts leave it to the environment."""
+
+    region: str = ""
+    profile: str = ""
+    role_arn: str = ""
+    """Role that is assumed with the environment's or the profile's credentials."""
+    endpoint_url: str = ""
+    requests_per_second: float = 5.0
+
+
+class Aws(Protocol):
+    """Reads of the AWS API as one account; services and operations as boto3 calls them."""
+
+    async def call(
+        self, service: str, operation: str, **parameters: object
+    ) -> Mapping[str, object]:
+        """Make one request.
+
+        Raises TransientError (throttled, away), NotFoundError or PermanentError (denied, wrong).
+        """
+        ...
+
+    def pages(
+        self, service: str, operation: str, **parameters: object
+    ) -> AsyncIterator[Mapping[str, object]]:
+        """Yield one page after the other. Raises as `call` does."""
+        ...
+
+    def requests(self) -> Mapping[tuple[str, str], int]:
+        """Return how many requests were made, by API (`eks:DescribeCluster`) and outcome."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Application:
     """An application whose pods are scraped (design: settings `applications`)."""
 
@@ -359,4 +394,8 @@ class Clients(Protocol):
 
     def database(self, dsn: str, *, statement_timeout: timedelta) -> Database:
         """Return the one connection to `dsn` of this process."""
+        ...
+
+    def aws(self, account: AwsAccount) -> Aws:
+        """Return the one connection to `account` of this process."""
         ...

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +10,7 @@ from exporter.contract import Collected
 from exporter.ports import (
     Answer,
     Application,
+    AwsAccount,
     Follower,
     HttpAnswer,
     PodView,
@@ -183,6 +184,41 @@ class FakeKube:
         return json.dumps({"metadata": metadata, "items": objects[start : start + 2]}).encode()
 
 
+class FakeAws:
+    """Answers operations (`eks.describe_cluster`) with what was said, a list page by page."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Sequence[Mapping[str, object]] | RunbookdError] = {}
+        self.asked: list[tuple[str, Mapping[str, object]]] = []
+        self.counted: dict[tuple[str, str], int] = {}
+
+    async def call(
+        self, service: str, operation: str, **parameters: object
+    ) -> Mapping[str, object]:
+        turn = sum(name == f"{service}.{operation}" for name, _ in self.asked)
+        answers = self._answers(service, operation, parameters)
+        return answers[turn % len(answers)]
+
+    async def pages(
+        self, service: str, operation: str, **parameters: object
+    ) -> AsyncIterator[Mapping[str, object]]:
+        for page in self._answers(service, operation, parameters):
+            yield page
+
+    def requests(self) -> Mapping[tuple[str, str], int]:
+        return self.counted
+
+    def _answers(
+        self, service: str, operation: str, parameters: Mapping[str, object]
+    ) -> Sequence[Mapping[str, object]]:
+        name = f"{service}.{operation}"
+        self.asked.append((name, parameters))
+        answers = self.answers[name]
+        if isinstance(answers, RunbookdError):
+            raise answers
+        return answers
+
+
 class FakeDatabase:
     """Answers every query with `reply`."""
 
@@ -215,10 +251,14 @@ class FakeClients:
         self.nodes = NoNodes()
         self.resolver = FakeResolver()
         self.databases: dict[str, FakeDatabase] = {}
+        self.accounts: dict[AwsAccount, FakeAws] = {}
 
     def database(self, dsn: str, *, statement_timeout: timedelta) -> FakeDatabase:
         del statement_timeout
         return self.databases.setdefault(dsn, FakeDatabase())
+
+    def aws(self, account: AwsAccount) -> FakeAws:
+        return self.accounts.setdefault(account, FakeAws())
 
 
 TASK_MANAGER = Application(

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from exporter.clients.aws import AwsConnection
 from exporter.clients.http import USER_AGENT, HttpClient
 from exporter.clients.postgres import PostgresDatabase
 from exporter.clients.resolver import SystemResolver
-from exporter.ports import Application
+from exporter.ports import Application, AwsAccount
 from exporter.shared.clock import Clock
 from exporter.shared.kube_client import KubeConnection
 from exporter.watch.api import KubeReads
@@ -37,11 +38,16 @@ class OpenClients:
         self.nodes = NodeStream(self.kube, clock)
         self.resolver = SystemResolver()
         self._databases: dict[tuple[str, timedelta], PostgresDatabase] = {}
+        self._accounts: dict[AwsAccount, AwsConnection] = {}
 
     def database(self, dsn: str, *, statement_timeout: timedelta) -> PostgresDatabase:
         """Return the one connection to `dsn` of this process, not opened yet."""
         key = (dsn, statement_timeout)
         return self._databases.setdefault(key, PostgresDatabase(dsn, statement_timeout))
+
+    def aws(self, account: AwsAccount) -> AwsConnection:
+        """Return the one connection to `account` of this process, not opened yet."""
+        return self._accounts.setdefault(account, AwsConnection(account, self.clock))
 
     async def close(self) -> None:
         """Close whatever was opened, the streams before what they read through."""
@@ -51,4 +57,6 @@ class OpenClients:
         await self._connection.close()
         for database in self._databases.values():
             await database.close()
+        for account in self._accounts.values():
+            await account.close()
         await self.http.close()

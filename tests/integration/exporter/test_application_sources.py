@@ -14,11 +14,12 @@ import pytest
 from exporter.clients.http import HttpClient
 from exporter.collectors import app_metrics, http_probe
 from exporter.contract import Collected, PolledSource, Source
-from exporter.ports import Application
+from exporter.ports import Application, AwsAccount
 from exporter.shared.clock import SystemClock
 from tests.bed.process import Process, free_port
 from tests.fake_clients import (
     TASK_MANAGER,
+    FakeAws,
     FakeDatabase,
     FakeKube,
     FakePod,
@@ -47,6 +48,9 @@ class World:
 
     def database(self, dsn: str, *, statement_timeout: timedelta) -> FakeDatabase:
         raise NotImplementedError(dsn, statement_timeout)
+
+    def aws(self, account: AwsAccount) -> FakeAws:
+        raise NotImplementedError(account)
 
     async def pod(self, ip: str, tag: str = "v3") -> Process:
         """Start a pod; without a database its tasks answer 500, its docs 200."""

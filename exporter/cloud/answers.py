@@ -1,0 +1,33 @@
+"""Turns answers of the AWS API, dictionaries as boto3 makes them, into what we read of them."""
+
+from collections.abc import Collection, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from exporter.shared.errors import PermanentError
+
+T = TypeVar("T")
+
+OTHER = "Other"
+
+
+class Camel(msgspec.Struct, frozen=True, rename="camel"):
+    """A part of an answer of EKS or ECR; what is missing has a default."""
+
+
+class Pascal(msgspec.Struct, frozen=True, rename="pascal"):
+    """A part of an answer of the older services; what is missing has a default."""
+
+
+def read(answer: Mapping[str, object], kind: type[T]) -> T:
+    """Return `answer` as `kind`. Raises PermanentError when it has another shape."""
+    try:
+        return msgspec.convert(answer, kind)
+    except msgspec.ValidationError as error:
+        raise PermanentError(f"AWS answered in a shape we do not know: {error}") from error
+
+
+def listed(word: str | None, known: Collection[str]) -> str:
+    """Return `word` when it is one of the known ones, so that labels stay few; else `Other`."""
+    return word if word in known and word is not None else OTHER
