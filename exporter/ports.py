@@ -1,10 +1,11 @@
 """Ports: what collectors reach the world through; clients and watch hold the other ends."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol, TypeVar
 
+from exporter.aws_port import Aws, AwsAccount
 from exporter.shared.clock import Clock
 
 FollowedT_contra = TypeVar("FollowedT_contra", contravariant=True)
@@ -294,41 +295,6 @@ class Http(Protocol):
 
         Raises TransientError (refused, reset, timed out) or PermanentError (body over `max_bytes`).
         """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class AwsAccount:
-    """As whom, and how fast, AWS is asked; empty texts leave it to the environment."""
-
-    region: str = ""
-    profile: str = ""
-    role_arn: str = ""
-    """Role that is assumed with the environment's or the profile's credentials."""
-    endpoint_url: str = ""
-    requests_per_second: float = 5.0
-
-
-class Aws(Protocol):
-    """Reads of the AWS API as one account; services and operations as boto3 calls them."""
-
-    async def call(
-        self, service: str, operation: str, **parameters: object
-    ) -> Mapping[str, object]:
-        """Make one request.
-
-        Raises TransientError (throttled, away), NotFoundError or PermanentError (denied, wrong).
-        """
-        ...
-
-    def pages(
-        self, service: str, operation: str, **parameters: object
-    ) -> AsyncIterator[Mapping[str, object]]:
-        """Yield one page after the other. Raises as `call` does."""
-        ...
-
-    def requests(self) -> Mapping[tuple[str, str], int]:
-        """Return how many requests were made, by API (`eks:DescribeCluster`) and outcome."""
         ...
 
 

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from exporter.aws_port import AwsAccount
 from exporter.contract import Collected
 from exporter.ports import (
     Answer,
     Application,
-    AwsAccount,
     Follower,
     HttpAnswer,
     PodView,

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from typing_extensions import override
 
+from exporter.aws_port import AwsAccount
 from exporter.clients.http import USER_AGENT
-from exporter.ports import AwsAccount
 from exporter.shared.clock import Clock
 from exporter.shared.errors import NotFoundError, PermanentError, RunbookdError, TransientError
 
@@ -101,7 +101,7 @@ class _Client(Protocol):
 
 
 class AwsConnection:
-    """ports.Aws over aioboto3; it connects with the first call, and its owner closes it."""
+    """aws_port.Aws over aioboto3; it connects with the first call, and its owner closes it."""
 
     def __init__(self, account: AwsAccount, clock: Clock) -> None:
         self._account = account

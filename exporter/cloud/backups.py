@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
+from exporter.aws_port import Aws
 from exporter.cloud.answers import Pascal, read
 from exporter.contract import Metric, Sample
-from exporter.ports import Aws
 from exporter.shared.errors import PermanentError
 
 BACKUP = ("backup",)

@@ -6,9 +6,9 @@ from itertools import islice
 
 from pydantic import Field
 
+from exporter.aws_port import Aws
 from exporter.cloud.answers import Pascal, read
 from exporter.contract import Metric, Sample
-from exporter.ports import Aws
 from exporter.shared.config import Duration, Section
 
 VALUE = Metric(

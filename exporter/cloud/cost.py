@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
+from exporter.aws_port import Aws
 from exporter.cloud.answers import OTHER, Pascal, read
 from exporter.contract import Metric, Sample
-from exporter.ports import Aws
 
 SERVICE = ("aws_service", "currency")
 

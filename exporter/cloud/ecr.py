@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from exporter.aws_port import Aws
 from exporter.cloud.answers import Camel, listed, read
 from exporter.contract import Metric, Sample
-from exporter.ports import Aws
 from exporter.shared.errors import NotFoundError, PermanentError
 
 IMAGE = ("repository", "tag")

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 
+from exporter.aws_port import Aws
 from exporter.cloud.answers import Camel, listed, read
 from exporter.contract import Metric, Sample
-from exporter.ports import Aws
 
 GROUP = ("eks_cluster", "nodegroup")
 

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
+from exporter.aws_port import Aws
 from exporter.cloud.answers import Pascal, listed, read
 from exporter.contract import Metric, Sample
-from exporter.ports import Aws
 from exporter.shared.errors import NotFoundError
 
 GROUP = ("target_group",)

@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 from pydantic import Field, field_validator
 
+from exporter.aws_port import Aws, AwsAccount
 from exporter.cloud import backups, cloudwatch, cost, ecr, eks, elb
 from exporter.cloud.cloudwatch import CloudWatch
 from exporter.contract import Collected, CollectorSpec, Metric, PolledSource, Sample
-from exporter.ports import Aws, AwsAccount, Clients
+from exporter.ports import Clients
 from exporter.shared.clock import Clock
 from exporter.shared.config import Duration, Section
 

@@ -7,10 +7,10 @@ from typing import cast
 import pytest
 import pytest_asyncio
 
+from exporter.aws_port import AwsAccount
 from exporter.clients.open import OpenClients
 from exporter.collectors.aws import SPEC, Settings
 from exporter.contract import PolledSource
-from exporter.ports import AwsAccount
 from exporter.shared.clock import SystemClock
 from exporter.shared.errors import NotFoundError, PermanentError, TransientError
 from tests.bed.aws import ACCOUNT, ENVIRONMENT, REGION, Aws, Fault
