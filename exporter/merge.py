@@ -7,112 +7,140 @@ counters would fall whenever a pod goes, and every fall would look like a reset.
 import math
 import re
 from array import array
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from itertools import zip_longest
-from typing import Literal, NamedTuple
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import sub
+from typing import Literal
 
-from exporter.pages import ABSENT, Page
-from exporter.ports import Application
+from exporter.application import Application, Gauge
+from exporter.pages import ABSENT, STARTED, UNWANTED, Counts, Level
+from exporter.tally import Increment, Tally, Target, added, tally
 
-
-class Target(NamedTuple):
-    """What a line of a pod's histogram counts towards."""
-
-    part: Literal["bucket", "sum", "count"]
-    route: str = ""
-    """Of counts only: buckets and sums are kept for all routes together."""
-    failed: bool = False
-    le: float = math.inf
-    """Upper bound in seconds; of buckets only."""
+OTHER_ROUTES = "other"
+"""Route under which the requests of all further ones are counted."""
 
 
-def classifier(application: Application) -> Callable[[str, Mapping[str, str]], Target | None]:
-    """Return the function that says what a sample of `application` counts towards."""
-    errors = re.compile(application.errors)
-    parts = {f"{application.histogram}_{part}": part for part in ("bucket", "sum", "count")}
+class Classifier:
+    """Says what a sample of `application` counts towards; asked once for each different line."""
 
-    def classify(name: str, labels: Mapping[str, str]) -> Target | None:
-        part = parts.get(name)
-        route = labels.get(application.route_label, "")
-        if part is None or route in application.ignore_routes:
+    def __init__(self, application: Application) -> None:
+        self._app = application
+        self._errors = re.compile(application.errors)
+        self._parts: dict[str, Literal["bucket", "sum", "count"]] = {
+            f"{application.histogram}_bucket": "bucket",
+            f"{application.histogram}_sum": "sum",
+            application.requests or f"{application.histogram}_count": "count",
+        }
+        self._levels: dict[str, list[tuple[Mapping[str, str], Level]]] = {
+            "process_start_time_seconds": [({}, STARTED)]
+        }
+        for each in application.saturation:
+            used, limit = Level(each.resource, "used"), Level(each.resource, "limit")
+            for level, gauge in ((used, each.used), (limit, each.limit)):
+                if isinstance(gauge, Gauge):
+                    self._levels.setdefault(gauge.name, []).append((gauge.labels, level))
+        self._named: set[str] = set(application.routes)
+        self.folded = 0
+        """Lines whose route is counted as `other`."""
+
+    @property
+    def prefixes(self) -> Sequence[str]:
+        """What every line that is wanted begins with."""
+        return (*self._parts, *self._levels)
+
+    def __call__(self, name: str, labels: Mapping[str, str]) -> Target | Level | None:
+        """Return the target or level of a sample, or None when it is not wanted."""
+        for wanted, level in self._levels.get(name, ()):
+            if wanted.items() <= labels.items():
+                return level
+        part = self._parts.get(name)
+        route = labels.get(self._app.route_label, "")
+        if part is None or route in self._app.ignore_routes:
             return None
-        failed = errors.fullmatch(labels.get(application.status_label, "")) is not None
-        if part == "bucket":
-            return Target("bucket", "", failed, float(labels.get("le", "inf")))
-        return Target("sum", "", failed) if part == "sum" else Target("count", route, failed)
+        if part == "sum":
+            return Target("sum")
+        failed = self._errors.fullmatch(labels.get(self._app.status_label, "")) is not None
+        bound = float(labels.get("le", "inf")) if part == "bucket" else math.inf
+        return Target(part, self._bounded(route), failed, bound)
 
-    return classify
+    def _bounded(self, route: str) -> str:
+        """Return the name that `route` is counted under: its own, as long as there is room."""
+        room = not self._app.routes and len(self._named) < self._app.max_routes
+        if route in self._named or room:
+            self._named.add(route)
+            return route
+        self.folded += 1
+        return OTHER_ROUTES
 
 
-@dataclass(frozen=True, slots=True)
-class Increment:
-    """What an application's pods counted in some time."""
+@dataclass(slots=True)
+class _Seen:
+    """The last page of a pod."""
 
-    seconds: float
-    counts: Mapping[Target, float]
+    counts: Counts
     bounds: frozenset[float]
-    """Bucket bounds that every page had, the infinite one included; empty when no page had any."""
-
-    @property
-    def requests(self) -> float:
-        """Requests, failed ones included."""
-        return sum(n for target, n in self.counts.items() if target.part == "count")
-
-    @property
-    def failures(self) -> float:
-        """Requests that failed."""
-        return sum(
-            n for target, n in self.counts.items() if target.part == "count" and target.failed
-        )
-
-    def buckets(self, *, good: bool = False) -> list[tuple[float, float]]:
-        """Return (bound, cumulative count), ascending; of those not failed where `good`."""
-        failed = (False,) if good else (False, True)
-        return [
-            (le, sum(self.counts.get(Target("bucket", "", f, le), 0.0) for f in failed))
-            for le in sorted(self.bounds)
-        ]
+    started: float | None
+    """When the process began, where the page tells."""
 
 
 class Merge:
-    """The series that we own for one workload: they never fall, whatever its pods do."""
+    """The series that we own for one workload: they never fall, whatever its pods do.
+
+    What is counted stands in *cells*, one for each different target that a pod has shown; the
+    lines of a page lead to them by their slots.
+    """
 
     def __init__(self) -> None:
-        self._last: dict[str, Page] = {}
-        self._totals: dict[Target, float] = {}
-        self._pending: dict[Target, float] = {}
+        self.cells: list[Target] = []
+        self._cell: dict[Target, int] = {}
+        self._cell_of: list[int] = []
+        """Cell of each slot, UNWANTED where none of our pods has shown the line."""
+        self._last: dict[str, _Seen] = {}
+        self._totals: list[float] = []
+        self._pending: list[float] = []
         self._pages: list[frozenset[float]] = []
         self._lift: dict[float, float] = {}
         self._bounds: frozenset[float] = frozenset()
+        self.unshared = 0
+        """Bucket bounds of the last pass that some pods have and others lack."""
 
-    def add(self, pod: str, page: Page, targets: Sequence[Target], *, baseline: bool) -> None:
+    def add(
+        self,
+        pod: str,
+        counts: Counts,
+        targets: Sequence[Target],
+        *,
+        baseline: bool,
+        started: float | None = None,
+    ) -> None:
         """Add what `pod` counted since its last page.
 
         Of its first page all is added, or with `baseline` nothing: the requests are older than we
-        are. A counter that fell or went means that the pod began anew, and all of the page counts.
+        are. When the pod began anew, all of the page counts; see `_began_anew`.
         """
-        last = self._last.get(pod)
-        known = last is not None
-        if last is None:
-            last = page if baseline else array("d")
-        elif any(now < before for now, before in zip_longest(page, last, fillvalue=ABSENT)):
-            last = array("d")
-        bounds = set()
-        for now, before, target in zip_longest(page, last, targets, fillvalue=ABSENT):
-            if not isinstance(target, Target) or now < 0:
-                continue
-            if target.part == "bucket":
-                bounds.add(target.le)
-            delta = now - max(before, 0.0)
-            if not delta and known and before >= 0:  # most lines of most passes
-                continue
-            self._pending[target] = self._pending.get(target, 0.0) + delta
-        self._last[pod] = page
+        seen = self._last.get(pod)
+        last = seen.counts if seen else array("d")
+        last, counts = _filled(last, len(counts)), _filled(counts, len(last))
+        deltas = list(map(sub, counts, last))
+        fell = bool(deltas) and min(deltas) < 0
+        if seen is not None and _began_anew(seen.started, started, fell=fell):
+            last = _filled(array("d"), len(counts))
+            deltas = list(map(sub, counts, last))
+        elif fell:
+            deltas = [d if d >= 0 else max(n, 0.0) for d, n in zip(deltas, counts, strict=True)]
+        bounds = seen.bounds if seen else frozenset[float]()
+        if counts.count(ABSENT) != last.count(ABSENT):
+            for slot in _new(counts, last):
+                self._enter(slot, targets)
+                deltas[slot] = 0.0 if seen is None and baseline else counts[slot]
+            bounds = _bounds(counts, targets)
+        pending = self._pending
+        for cell, delta in zip(self._cell_of, deltas, strict=False):
+            if delta:
+                pending[cell] += delta
+        self._last[pod] = _Seen(counts, bounds, started)
         if bounds:
-            self._pages.append(frozenset(bounds))
+            self._pages.append(bounds)
 
     def close(self, living: Collection[str], seconds: float) -> Increment:
         """End a pass of `seconds` since the one before and return what it brought.
@@ -121,97 +149,88 @@ class Merge:
         """
         for pod in self._last.keys() - set(living):
             del self._last[pod]
-        for target, delta in self._pending.items():
-            self._totals[target] = self._totals.get(target, 0.0) + delta
-        bounds = frozenset.intersection(*self._pages) | {math.inf} if self._pages else frozenset()
+        self._totals = added(self._totals, self._pending)
+        shared = frozenset.intersection(*self._pages) if self._pages else frozenset()
+        bounds = shared | {math.inf} if self._pages else shared
+        self.unshared = len(frozenset[float]().union(*self._pages) - bounds)
         increment = Increment(seconds, self._pending, bounds)
-        self._pending, self._pages = {}, []
+        self._pending, self._pages = [0.0] * len(self.cells), []
         self._bounds = bounds or self._bounds
         return increment
 
-    def requests(self) -> dict[str, tuple[float, float]]:
-        """Return (requests, failed ones) by route."""
-        found: dict[str, tuple[float, float]] = {}
-        for target, count in self._totals.items():
-            if target.part == "count":
-                every, failed = found.get(target.route, (0.0, 0.0))
-                found[target.route] = (every + count, failed + count * target.failed)
-        return found
-
-    def seconds(self) -> float:
-        """Return the time that all requests took together."""
-        return sum(total for target, total in self._totals.items() if target.part == "sum")
-
-    def histogram(self) -> list[tuple[float, float]]:
-        """Return (bound, cumulative count), ascending; empty until a pod has shown buckets.
+    def total(self) -> Tally:
+        """Return all that was counted. It never falls, neither over time nor from bound to bound.
 
         Where versions differ only the bounds they share are returned. One that joins later has
-        missed some history: it is lifted to the bound below it, for good, so that the histogram
-        never falls, neither over time nor from bound to bound.
+        missed some history: it is lifted to the bound below it, for good.
         """
-        found: list[tuple[float, float]] = []
+        found = tally(self.cells, self._totals, self._bounds, 0.0)
+        lifted: list[tuple[float, float]] = []
         below = 0.0
-        for le, total in Increment(0.0, self._totals, self._bounds).buckets():
-            self._lift[le] = max(self._lift.get(le, 0.0), below - total)
-            below = total + self._lift[le]
-            found.append((le, below))
-        return found
+        for le, count in found.buckets:
+            self._lift[le] = max(self._lift.get(le, 0.0), below - count)
+            below = count + self._lift[le]
+            lifted.append((le, below))
+        return replace(found, buckets=lifted)
+
+    def used(self) -> set[int]:
+        """Return the slots that the last page of any pod fills."""
+        return {
+            slot
+            for seen in self._last.values()
+            for slot, count in enumerate(seen.counts)
+            if count != ABSENT
+        }
+
+    def renumber(self, moved: Sequence[int]) -> None:
+        """Follow PageReader.forget: each slot is where `moved` says, or gone."""
+        kept = [old for old, new in enumerate(moved) if new != UNWANTED]
+        known = len(self._cell_of)
+        self._cell_of = [self._cell_of[old] if old < known else UNWANTED for old in kept]
+        for seen in self._last.values():
+            held = len(seen.counts)
+            seen.counts = array("d", (seen.counts[old] if old < held else ABSENT for old in kept))
+
+    def _enter(self, slot: int, targets: Sequence[Target]) -> None:
+        """Give a line that a pod of ours shows for the first time its cell."""
+        self._cell_of += [UNWANTED] * (slot + 1 - len(self._cell_of))
+        target = targets[slot]
+        cell = self._cell.get(target)
+        if cell is None:
+            cell = self._cell[target] = len(self.cells)
+            self.cells.append(target)
+            self._pending.append(0.0)
+        self._cell_of[slot] = cell
 
 
-class Window:
-    """The last passes that together cover `length`."""
+def _began_anew(before: float | None, now: float | None, *, fell: bool) -> bool:
+    """Say whether a pod's process is another one than that of its last page.
 
-    def __init__(self, length: timedelta) -> None:
-        self._length = length.total_seconds()
-        self._passes: deque[Increment] = deque()
-
-    def push(self, increment: Increment) -> None:
-        """Take in a pass; forget those that are not needed to cover the length."""
-        self._passes.append(increment)
-        covered = sum(each.seconds for each in self._passes)
-        while covered - self._passes[0].seconds >= self._length:
-            covered -= self._passes.popleft().seconds
-
-    def total(self) -> Increment:
-        """Return the passes as one; its bounds are those that all passes with buckets share."""
-        counts: dict[Target, float] = {}
-        for each in self._passes:
-            for target, count in each.counts.items():
-                counts[target] = counts.get(target, 0.0) + count
-        seen = [each.bounds for each in self._passes if each.bounds]
-        bounds = frozenset.intersection(*seen) if seen else frozenset()
-        return Increment(sum(each.seconds for each in self._passes), counts, bounds)
-
-
-def quantile(q: float, buckets: Iterable[tuple[float, float]]) -> float | None:
-    """Return the `q`-quantile of a cumulative histogram, or None when it cannot be known.
-
-    As Prometheus' histogram_quantile: linear within a bucket, the first one beginning at 0, and
-    never above the last finite bound. `buckets` ascend and end with the infinite bound.
+    It says so itself by when it started. One that does not tell began anew when a counter `fell` or
+    went: a line that a living process drops then counts its page twice, which is rare.
     """
-    points = list(buckets)
-    if len(points) < 2 or points[-1][1] <= 0:
-        return None
-    rank = q * points[-1][1]
-    lower, below = 0.0, 0.0
-    for le, count in points[:-1]:
-        if count >= rank and count > below:
-            return lower + (le - lower) * (rank - below) / (count - below)
-        lower, below = le, max(below, count)
-    return lower
+    if before is not None and now is not None:
+        return before != now
+    return fell
 
 
-def apdex(increment: Increment, satisfied: timedelta) -> float | None:
-    """Return the Apdex at T = `satisfied`, or None without requests or without a bound up to T.
+def _filled(counts: Counts, length: int) -> Counts:
+    """Return `counts` with at least `length` slots."""
+    missing = length - len(counts)
+    return counts + array("d", (ABSENT,)) * missing if missing > 0 else counts
 
-    Tolerated up to 4 T at half weight; a failed request is frustrated, however quick. Where T or
-    4 T is no bound of the histogram, the next lower one stands for it: never better than the truth.
-    """
-    total = increment.requests
-    within = satisfied.total_seconds()
-    good = increment.buckets(good=True)
-    quick = [count for le, count in good if le <= within * (1 + 1e-9)]
-    bearable = [count for le, count in good if le <= 4 * within * (1 + 1e-9)]
-    if total <= 0 or not quick:
-        return None
-    return (max(quick) + max(bearable)) / (2 * total)
+
+def _new(counts: Counts, last: Counts) -> Iterator[int]:
+    """Yield the slots that only the newer page fills."""
+    for slot, (now, before) in enumerate(zip(counts, last, strict=True)):
+        if before == ABSENT and now != ABSENT:
+            yield slot
+
+
+def _bounds(counts: Counts, targets: Sequence[Target]) -> frozenset[float]:
+    """Return the bucket bounds of a page."""
+    return frozenset(
+        target.le
+        for target, count in zip(targets, counts, strict=False)
+        if target.part == "bucket" and count != ABSENT
+    )

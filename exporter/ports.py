@@ -1,12 +1,13 @@
 """Ports: what collectors reach the world through; clients and watch hold the other ends."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol, TypeVar
 
+from exporter.application import Application
 from exporter.aws_port import Aws, AwsAccount
 from exporter.shared.clock import Clock
+from exporter.shared.errors import PermanentError, TransientError
 
 FollowedT_contra = TypeVar("FollowedT_contra", contravariant=True)
 
@@ -18,12 +19,15 @@ class PodView(Protocol):
     name: str
     uid: str
     labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    """Those that speak to scrapers: `prometheus.io/…` and `runbookd.io/…`."""
     ip: str
     ready: bool
     workload: str
     """Name of the workload that owns it, or empty."""
     workload_type: str
     """`deployment`, `statefulset`, `daemonset`, or empty."""
+    created: datetime | None
 
 
 class Resources(NamedTuple):
@@ -57,7 +61,6 @@ class WatchedPod(PodView, Protocol):
     reason: str
     """Why the pod as a whole does not run (`Evicted`, `Unschedulable`), or empty."""
     node: str
-    created: datetime | None
     containers: Sequence[ContainerView]
     requests: Resources
     """Of its running containers together; None where one of them asks for nothing."""
@@ -138,7 +141,7 @@ class Pods(Protocol):
     """
 
     def matching(self, namespace: str, selector: Mapping[str, str]) -> Sequence[PodView]:
-        """Return the pods of `namespace` that carry every label of `selector`, as last seen."""
+        """Return the pods of `namespace` (empty: of all) with every label of `selector`."""
         ...
 
     @property
@@ -268,6 +271,14 @@ class Resolver(Protocol):
         ...
 
 
+class HttpTimeoutError(TransientError):
+    """The peer did not answer in time."""
+
+
+class TooLongError(PermanentError):
+    """The answer is longer than the caller allows."""
+
+
 class HttpAnswer(NamedTuple):
     """An HTTP answer with its timing."""
 
@@ -293,31 +304,10 @@ class Http(Protocol):
     ) -> HttpAnswer:
         """GET `url`; `fresh` opens a new connection so that connect time is measured.
 
-        Raises TransientError (refused, reset, timed out) or PermanentError (body over `max_bytes`).
+        Raises TransientError (refused, reset), HttpTimeoutError, TooLongError (over `max_bytes`) or
+        PermanentError (no address that can be asked).
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Application:
-    """An application whose pods are scraped (design: settings `applications`)."""
-
-    name: str
-    namespace: str
-    selector: Mapping[str, str]
-    port: int
-    path: str
-    histogram: str
-    status_label: str
-    route_label: str
-    errors: str
-    """Regular expression; a status that matches it whole is an error."""
-    ignore_routes: tuple[str, ...]
-    apdex: timedelta
-    """T of Apdex: satisfied up to T, tolerating up to 4 T."""
-    workload: str = ""
-    """Workload that the series are labelled with; by default the pods' own."""
-    workload_type: str = "deployment"
 
 
 class Clients(Protocol):

@@ -4,12 +4,13 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, Self, cast
 
+from prometheus_client.parser import text_string_to_metric_families
 from pydantic import Field, create_model, field_validator, model_validator
 
+from exporter.application import Application, Gauge, Saturation
 from exporter.contract import CollectorSpec
-from exporter.ports import Application
 from exporter.shared.config import Duration, Section, nearest
 
 PREFIX = "EXPORTER__"
@@ -60,19 +61,57 @@ class Listen(Section):
     """Port to bind; 0 takes a free one and logs it."""
 
 
+class SaturationSettings(Section):
+    """A resource of an application that can be used up: requests in flight, a pool."""
+
+    resource: str
+    """What it is called: `in_flight`, `db_pool`."""
+    used: str
+    """Gauge of what is used: a name, or a selector like `pool{state="used"}`; series are summed."""
+    limit: float | str | None = None
+    """What one pod has: a number, or such a gauge; without it no ratio is published."""
+
+    @field_validator("used", "limit")
+    @classmethod
+    def _is_a_gauge(cls, value: object) -> object:
+        if isinstance(value, str):
+            _gauge(value)
+        return value
+
+    def saturation(self) -> Saturation:
+        """Return what collectors are given of it."""
+        limit = _gauge(self.limit) if isinstance(self.limit, str) else self.limit
+        return Saturation(self.resource, _gauge(self.used), limit)
+
+
+def _gauge(selector: str) -> Gauge:
+    """Read `name` or `name{label="value"}`. Raises ValueError."""
+    try:
+        (family,) = text_string_to_metric_families(f"{selector} 0\n")
+        (sample,) = family.samples
+    except (ValueError, KeyError, IndexError) as error:
+        raise ValueError(
+            f'{selector!r} is not a gauge; write it as name or name{{label="value"}}'
+        ) from error
+    return Gauge(sample.name, sample.labels)
+
+
 class ApplicationSettings(Section):
     """An application whose pods are scraped."""
 
     name: str
     """Name of the source."""
     namespace: str = "default"
-    """Namespace of the pods."""
-    selector: dict[str, str] = Field(min_length=1)
+    """Namespace of the pods; `"*"` is all of them."""
+    selector: dict[str, str] = Field(default_factory=dict)
     """Labels of the pods: a mapping, or text like `app=web,tier=front`."""
-    port: int = Field(ge=1, le=65535)
+    annotated: bool = False
+    """Take only pods annotated `prometheus.io/scrape: "true"`; port and path are theirs, too, where
+    they are not set here. `runbookd.io/scrape`, `/port` and `/path` win over `prometheus.io/…`."""
+    port: int | None = Field(default=None, ge=1, le=65535)
     """Port that serves the metrics."""
-    path: str = Field(default="/metrics", pattern="^/")
-    """Path of the metrics."""
+    path: str | None = Field(default=None, pattern="^/")
+    """Path of the metrics, `/metrics` by default."""
     preset: str | None = None
     """Library whose names stand in for `histogram`, `status_label` and `route_label`."""
     histogram: str
@@ -81,10 +120,19 @@ class ApplicationSettings(Section):
     """Label that holds the HTTP status."""
     route_label: str
     """Label that holds the route."""
+    requests: str = ""
+    """Counter of the requests, for applications whose histogram does not know the status."""
     errors: str = "5.."
     """Regular expression; a status that matches it whole is an error."""
     ignore_routes: tuple[str, ...] = ("/health", "/metrics", "/docs")
     """Routes that are not what users ask for."""
+    routes: tuple[str, ...] = ()
+    """Routes that get series of their own; by default the first `max_routes` that are seen. All
+    others are counted together as route `other`."""
+    max_routes: int = Field(default=50, ge=1, le=1000)
+    """Most routes that get series of their own."""
+    saturation: tuple[SaturationSettings, ...] = ()
+    """Resources that can be used up."""
     apdex: Duration = timedelta(milliseconds=200)
     """T of Apdex: satisfied up to T, tolerating up to 4 T."""
     workload: str = ""
@@ -100,6 +148,16 @@ class ApplicationSettings(Section):
             return value
         names = PRESETS.get(preset)  # one that is not there is told below, as the one mistake it is
         return {**(names or dict.fromkeys(PRESETS["micrometer"], "")), **value}
+
+    @field_validator("saturation")
+    @classmethod
+    def _each_once(cls, value: tuple[SaturationSettings, ...]) -> tuple[SaturationSettings, ...]:
+        gauges = [gauge for each in value for gauge in (each.used, each.limit) if gauge is not None]
+        for said in ([each.resource for each in value], [g for g in gauges if isinstance(g, str)]):
+            twice = sorted({word for word in said if said.count(word) > 1})
+            if twice:
+                raise ValueError(f"{twice[0]} stands there twice: one resource, one gauge")
+        return value
 
     @field_validator("preset")
     @classmethod
@@ -127,9 +185,22 @@ class ApplicationSettings(Section):
             raise ValueError(f"{value!r} is not a regular expression: {error}") from error
         return value
 
+    @model_validator(mode="after")
+    def _can_be_found(self) -> Self:
+        if not self.selector and not self.annotated:
+            raise ValueError("give it a selector, or set annotated: true")
+        if self.port is None and not self.annotated:
+            raise ValueError("port is missing; only with annotated: true do the pods tell it")
+        return self
+
     def application(self) -> Application:
         """Return what collectors are given of it."""
-        return Application(**self.model_dump(exclude={"preset"}))
+        given = self.model_dump(exclude={"preset", "namespace", "saturation"})
+        return Application(
+            **given,
+            namespace="" if self.namespace == "*" else self.namespace,
+            saturation=tuple(each.saturation() for each in self.saturation),
+        )
 
 
 class _Collectors(Section):

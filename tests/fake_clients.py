@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from exporter.application import Application
 from exporter.aws_port import AwsAccount
-from exporter.contract import Collected
+from exporter.contract import Collected, Metric
+from exporter.exposition.store import FragmentStore
 from exporter.ports import (
     Answer,
-    Application,
     Follower,
     HttpAnswer,
     PodView,
@@ -99,6 +100,8 @@ class FakePod:
     workload_type: str = "deployment"
     namespace: str = "default"
     labels: Mapping[str, str] = field(default_factory=lambda: {"app": "task-manager"})
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    created: datetime | None = None
 
     uid: str = ""
 
@@ -115,7 +118,7 @@ class FakePods:
         return [
             pod
             for pod in self.pods
-            if pod.namespace == namespace and selector.items() <= pod.labels.items()
+            if namespace in ("", pod.namespace) and selector.items() <= pod.labels.items()
         ]
 
     def everywhere(self) -> Sequence[WatchedPod]:
@@ -286,3 +289,10 @@ def lines(collected: Collected) -> list[str]:
     for kpi, subject, value in collected.readings:
         found.append(f"{kpi}{{{','.join(v for _, v in subject)}}} = {value:.4g}")
     return found
+
+
+def exposition(metrics: Sequence[Metric], collected: Collected) -> str:
+    """Write samples as a scrape gets them, headers included."""
+    store = FragmentStore(metrics, max_series=10_000)
+    store.open(metrics).put("", collected.samples)
+    return store.document().text().decode()

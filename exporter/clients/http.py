@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from exporter.ports import HttpAnswer
+from exporter.ports import HttpAnswer, HttpTimeoutError, TooLongError
 from exporter.shared.clock import Clock
 from exporter.shared.errors import PermanentError, TransientError
 
@@ -33,8 +33,8 @@ class HttpClient:
     ) -> HttpAnswer:
         """GET `url` without following redirects.
 
-        Raises TransientError (refused, reset, timed out) or PermanentError (body over `max_bytes`,
-        an address that is none).
+        Raises TransientError (refused, reset), HttpTimeoutError, TooLongError (over `max_bytes`) or
+        PermanentError (an address that is none).
         """
         began = self._clock.monotonic()
         timing = SimpleNamespace(connect=None)
@@ -49,7 +49,7 @@ class HttpClient:
                 took = self._clock.monotonic() - began
                 return HttpAnswer(answer.status, body, answer.headers, timing.connect, took)
         except TimeoutError as error:
-            raise TransientError(f"{_place(url)} did not answer in time") from error
+            raise HttpTimeoutError(f"{_place(url)} did not answer in time") from error
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
             # Their messages quote the whole address, with what is secret in it.
             raise PermanentError("not a URL that can be asked") from None
@@ -96,7 +96,7 @@ async def _body(answer: aiohttp.ClientResponse, max_bytes: int, url: str) -> byt
     async for chunk in answer.content.iter_any():
         size += len(chunk)
         if size > max_bytes:
-            raise PermanentError(f"{_place(url)} sent more than {max_bytes} bytes")
+            raise TooLongError(f"{_place(url)} sent more than {max_bytes} bytes")
         chunks.append(chunk)
     return b"".join(chunks)
 

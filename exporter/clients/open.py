@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from exporter.application import Application
 from exporter.aws_port import AwsAccount
 from exporter.clients.aws import AwsConnection
 from exporter.clients.http import USER_AGENT, HttpClient
 from exporter.clients.postgres import PostgresDatabase
 from exporter.clients.resolver import SystemResolver
-from exporter.ports import Application
 from exporter.shared.clock import Clock
 from exporter.shared.kube_client import KubeConnection
 from exporter.watch.api import KubeReads

@@ -1,18 +1,18 @@
 """Scrapes the application's pods and publishes what they counted as series of the workload."""
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from prometheus_client.utils import floatToGoString
 
+from exporter.application import Application
 from exporter.contract import Collected, CollectorSpec, Metric, PolledSource, Reading, Sample
-from exporter.merge import Increment, Merge, Window, apdex, classifier, quantile
-from exporter.pages import Page, PageError, PageReader
-from exporter.ports import Application, Clients, PodView
+from exporter.podpages import Limits
+from exporter.ports import Clients
+from exporter.scraping import Scraping, Workload
 from exporter.shared.config import Duration, Section
-from exporter.shared.errors import PermanentError, RunbookdError, TransientError
+from exporter.tally import quantile
+from exporter.workload import Group
 
 WORKLOAD = ("namespace", "workload", "workload_type")
 
@@ -30,10 +30,71 @@ ERRORS = Metric(
 )
 DURATION = Metric(
     "kpi_http_request_duration_seconds",
-    "Response times of the workload's pods, in the buckets that all of them have. "
-    "Apdex takes the next lower bound where T or 4 T is none.",
+    "Response times of the workload's pods, in the buckets that all of them have.",
     "histogram",
     WORKLOAD,
+)
+SATISFIED = Metric(
+    "kpi_http_requests_satisfied_total",
+    "Requests answered well within T of Apdex; see kpi_apdex_exact.",
+    "counter",
+    WORKLOAD,
+)
+TOLERATING = Metric(
+    "kpi_http_requests_tolerating_total",
+    "Requests answered well between T and 4 T of Apdex; see kpi_apdex_exact.",
+    "counter",
+    WORKLOAD,
+)
+APDEX_EXACT = Metric(
+    "kpi_apdex_exact",
+    "1 when T and 4 T are bounds of the histogram and failures can be told from its buckets; "
+    "0 when the next lower bound stands for one, or failed requests count as answered.",
+    "gauge",
+    WORKLOAD,
+)
+P50, P99 = (
+    Metric(
+        f"kpi_latency_p{percent}_seconds",
+        f"Response time that {percent} % of requests keep, over the source's window.",
+        "gauge",
+        WORKLOAD,
+    )
+    for percent in (50, 99)
+)
+CAPPED = Metric(
+    "kpi_latency_capped",
+    "1 when the percentile lies beyond the last finite bucket bound, which then stands for it.",
+    "gauge",
+    (*WORKLOAD, "percentile"),
+)
+ROUTE_P50, ROUTE_P95, ROUTE_P99 = (
+    Metric(
+        f"kpi_route_latency_p{percent}_seconds",
+        f"Response time that {percent} % of the route's requests keep, over the source's window; "
+        "never above the last finite bucket bound.",
+        "gauge",
+        (*WORKLOAD, "route"),
+    )
+    for percent in (50, 95, 99)
+)
+USED = Metric(
+    "kpi_saturation_used",
+    "What the workload's pods use of a resource, together.",
+    "gauge",
+    (*WORKLOAD, "resource"),
+)
+LIMIT = Metric(
+    "kpi_saturation_limit",
+    "What the workload's pods have of a resource, together.",
+    "gauge",
+    (*WORKLOAD, "resource"),
+)
+RATIO = Metric(
+    "kpi_saturation_ratio",
+    "What the fullest pod uses of what it has.",
+    "gauge",
+    (*WORKLOAD, "resource"),
 )
 PODS = Metric(
     "kpi_application_pods",
@@ -41,17 +102,48 @@ PODS = Metric(
     "gauge",
     WORKLOAD,
 )
-
-SLICE = 250
-"""Lines read before other tasks may run: 14 ms when all are new, 0.2 ms when none is."""
-
-AT_ONCE = 8
-"""Pods asked at the same time."""
-
-HEADERS = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "identity"}
-
-Workload = tuple[str, str, str]
-"""Values of the WORKLOAD labels."""
+UNREAD = Metric(
+    "kpi_application_page_failures_total",
+    "Pages of ready pods that could not be read; what they count comes with the next one that can.",
+    "counter",
+    (*WORKLOAD, "reason"),
+)
+UNSHARED = Metric(
+    "kpi_application_bounds_unshared",
+    "Bucket bounds that some pods have and others lack, so that they are not published.",
+    "gauge",
+    WORKLOAD,
+)
+LINES = Metric(
+    "kpi_application_lines_read_total",
+    "Lines of all pages of the application.",
+    "counter",
+    ("application",),
+)
+PARSED = Metric(
+    "kpi_application_lines_parsed_total",
+    "Lines of kpi_application_lines_read_total that were new and had to be parsed.",
+    "counter",
+    ("application",),
+)
+CUT = Metric(
+    "kpi_application_lines_cut_total",
+    "Lines left out because max_label_sets of the application was reached.",
+    "counter",
+    ("application",),
+)
+KNOWN = Metric(
+    "kpi_application_label_sets",
+    "Different lines that are known of the application's pages.",
+    "gauge",
+    ("application",),
+)
+FOLDED = Metric(
+    "kpi_application_lines_folded_total",
+    "New lines whose route is counted as `other`, since max_routes was reached or routes are set.",
+    "counter",
+    ("application",),
+)
 
 
 class Settings(Section):
@@ -64,138 +156,108 @@ class Settings(Section):
     pod_timeout: Duration = timedelta(seconds=3)
     """Time that one pod has to answer."""
     window: Duration = timedelta(minutes=1)
-    """Time that the KPIs of the morning check look back."""
+    """Time that the percentiles and the KPIs of the morning check look back."""
     max_bytes: int = 4 * 1024 * 1024
-    """Longest page that is read."""
+    """Longest page that is read; a longer one is left out whole."""
     max_lines: int = 50_000
-    """Most lines that a page may have; also the most different ones kept of an application."""
-
-
-@dataclass(slots=True)
-class Group:
-    """The pods of one workload, and what became of them in this pass."""
-
-    merge: Merge
-    window: Window
-    read: int = 0
+    """Most lines that a page may have; a longer one is left out whole."""
+    max_label_sets: int = 50_000
+    """Most different lines that are kept of an application; lines beyond them are left out."""
 
 
 class Scrape:
-    """One application: its pods' last pages and its merged series."""
+    """One application and its series."""
 
     def __init__(self, application: Application, settings: Settings, clients: Clients) -> None:
-        self._application = application
-        self._settings = settings
-        self._clients = clients
-        self._reader = PageReader(
-            f"{application.histogram}_", classifier(application), max_slots=settings.max_lines
+        limits = Limits(
+            settings.timeout,
+            settings.pod_timeout,
+            settings.max_bytes,
+            settings.max_lines,
+            settings.max_label_sets,
         )
-        self._groups: dict[Workload, Group] = {}
-        self._older: frozenset[str] | None = None
-        self._passed: float | None = None
+        self._name = application.name
+        self._scraping = Scraping(application, limits, settings.window, clients)
 
     async def collect(self) -> Collected:
-        """Read every ready pod once and return the merged series.
-
-        Raises TransientError when the pods are not known yet or there never was one; the error of
-        a pod when none of them could be read.
-        """
-        app = self._application
-        pods = self._clients.pods.matching(app.namespace, app.selector)  # starts the stream, too
-        if not self._clients.pods.synced:
-            raise TransientError("the pod stream is not synced yet")
-        if self._older is None:
-            self._older = frozenset(pod.uid for pod in pods)
-        asked = [(pod, label) for pod in pods if pod.ready and (label := self._label(pod))]
-        pages, errors = await self._pages(asked)
-        if errors and not pages:
-            raise errors[0]
-        for pod, label, page in pages:
-            group = self._groups.setdefault(label, Group(Merge(), Window(self._settings.window)))
-            group.merge.add(pod.uid, page, self._reader.targets, baseline=pod.uid in self._older)
-            group.read += 1
-            await self._clients.clock.sleep(timedelta(0))
-        if not self._groups:
-            raise TransientError(f"application {app.name} has no ready pod with a known workload")
-        return self._close({pod.uid for pod in pods})
-
-    async def _pages(
-        self, asked: Sequence[tuple[PodView, Workload]]
-    ) -> tuple[list[tuple[PodView, Workload, Page]], list[RunbookdError]]:
-        """Return the pages of the pods that gave one, and the errors of the others."""
-        free = asyncio.Semaphore(AT_ONCE)
-        pages: list[tuple[PodView, Workload, Page]] = []
-        errors: list[RunbookdError] = []
-
-        async def ask(pod: PodView, label: Workload) -> None:
-            async with free:
-                try:
-                    pages.append((pod, label, await self._page(pod)))
-                except RunbookdError as error:
-                    errors.append(error)
-
-        await asyncio.gather(*(ask(pod, label) for pod, label in asked))
-        return pages, errors
-
-    async def _page(self, pod: PodView) -> Page:
-        """GET and read the page of one pod."""
-        host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
-        answer = await self._clients.http.get(
-            f"http://{host}:{self._application.port}{self._application.path}",
-            deadline=self._settings.pod_timeout,
-            max_bytes=self._settings.max_bytes,
-            headers=HEADERS,
-        )
-        if answer.status != 200:
-            raise TransientError(f"pod {pod.name} answered {answer.status}")
-        kind = answer.headers.get("Content-Type", "text/plain")
-        if not kind.lower().startswith("text/plain"):
-            raise PermanentError(f"pod {pod.name} answered {kind!r}, not the text format")
-        lines = answer.body.split(b"\n")
-        if len(lines) > self._settings.max_lines:
-            raise PageError(f"the page of pod {pod.name} has {len(lines)} lines")
-        page = self._reader.blank()
-        for start in range(0, len(lines), SLICE):
-            self._reader.read(lines[start : start + SLICE], page)
-            await self._clients.clock.sleep(timedelta(0))
-        return self._reader.finish(page)
-
-    def _label(self, pod: PodView) -> Workload | None:
-        """Return the workload that the requests of `pod` are published for, if it is known."""
-        app = self._application
-        if app.workload:
-            return app.namespace, app.workload, app.workload_type
-        return (pod.namespace, pod.workload, pod.workload_type) if pod.workload else None
-
-    def _close(self, living: set[str]) -> Collected:
-        """End the pass: what it brought goes into totals and windows, and out."""
-        now = self._clients.clock.monotonic()
-        passed, self._passed = self._passed, now
+        """Read every ready pod once and return the merged series. Raises as Scraping.run does."""
+        await self._scraping.run()
         samples: list[Sample] = []
         readings: list[Reading] = []
-        for label, group in self._groups.items():
-            increment = group.merge.close(living, 0.0 if passed is None else now - passed)
-            if passed is not None:
-                group.window.push(increment)
-                readings += kpis(label, group.window.total(), self._application.apdex)
-            samples += series(label, group.merge)
-            samples.append(Sample(PODS, label, group.read))
-            group.read = 0
-        return Collected(samples, readings)
+        for label, group in self._scraping.groups.items():
+            samples += failed_pages(label, group)
+            if label[1]:
+                samples += series(label, group)
+                samples += latencies(label, group)
+                readings += kpis(label, group)
+        return Collected([*samples, *effort(self._name, self._scraping)], readings)
 
 
-def series(label: Workload, merge: Merge) -> list[Sample]:
-    """Return the counters and the histogram of one workload."""
+def effort(application: str, scraping: Scraping) -> list[Sample]:
+    """Return what reading the application's pages took."""
+    name = (application,)
+    return [
+        Sample(LINES, name, scraping.pages.lines),
+        Sample(PARSED, name, scraping.pages.parsed),
+        Sample(CUT, name, scraping.pages.cut),
+        Sample(KNOWN, name, scraping.reader.known),
+        Sample(FOLDED, name, scraping.classifier.folded),
+    ]
+
+
+def series(label: Workload, group: Group) -> list[Sample]:
+    """Return the counters, the histogram and the levels of one workload."""
+    total = group.total
     found = []
-    for route, (requests, failed) in sorted(merge.requests().items()):
+    for route, (requests, failed) in sorted(total.requests.items()):
         found.append(Sample(REQUESTS, (*label, route), requests))
         found.append(Sample(ERRORS, (*label, route), failed))
-    buckets = merge.histogram()
-    found += [Sample(DURATION, label, count, "_bucket", go_float(le)) for le, count in buckets]
-    if buckets:
-        found.append(Sample(DURATION, label, buckets[-1][1], "_count"))
-        found.append(Sample(DURATION, label, merge.seconds(), "_sum"))
+    found += [
+        Sample(DURATION, label, count, "_bucket", go_float(le)) for le, count in total.buckets
+    ]
+    if total.buckets:
+        found.append(Sample(DURATION, label, total.buckets[-1][1], "_count"))
+        found.append(Sample(DURATION, label, total.duration, "_sum"))
+    if group.apdex is not None:
+        found.append(Sample(SATISFIED, label, group.apdex.satisfied))
+        found.append(Sample(TOLERATING, label, group.apdex.tolerating))
+        found.append(Sample(APDEX_EXACT, label, float(group.apdex.exact)))
+    for resource, usage in group.usage.items():
+        found.append(Sample(USED, (*label, resource), usage.used))
+        if usage.limit is not None:
+            found.append(Sample(LIMIT, (*label, resource), usage.limit))
+        if usage.fullest is not None:
+            found.append(Sample(RATIO, (*label, resource), usage.fullest))
+    found.append(Sample(PODS, label, group.read))
+    found.append(Sample(UNSHARED, label, group.unshared))
     return found
+
+
+def latencies(label: Workload, group: Group) -> list[Sample]:
+    """Return the percentiles of one workload's window; those that are unknown are left out."""
+    if group.recent is None:
+        return []
+    found = []
+    for name, q, metric in (("p50", 0.5, P50), ("p95", 0.95, None), ("p99", 0.99, P99)):
+        value = quantile(q, group.recent.buckets)
+        if value is None:
+            continue
+        found.append(Sample(CAPPED, (*label, name), float(value.capped)))
+        if metric is not None:  # p95 is a KPI, and as such a reading
+            found.append(Sample(metric, label, value.seconds))
+    for route, buckets in sorted(group.recent.routes.items()):
+        for q, metric in ((0.5, ROUTE_P50), (0.95, ROUTE_P95), (0.99, ROUTE_P99)):
+            value = quantile(q, buckets)
+            if value is not None:
+                found.append(Sample(metric, (*label, route), value.seconds))
+    return found
+
+
+def failed_pages(label: Workload, group: Group) -> list[Sample]:
+    """Return how many pages could not be read, by reason."""
+    return [
+        Sample(UNREAD, (*label, reason), count) for reason, count in sorted(group.failures.items())
+    ]
 
 
 def go_float(number: float) -> str:
@@ -203,14 +265,18 @@ def go_float(number: float) -> str:
     return str(floatToGoString(number))  # type: ignore[no-untyped-call]  # the client has no types
 
 
-def kpis(label: Workload, window: Increment, satisfied: timedelta) -> list[Reading]:
-    """Return the KPIs of one workload over `window`; those that are unknown are left out."""
-    requests = window.requests
+def kpis(label: Workload, group: Group) -> list[Reading]:
+    """Return the KPIs of one workload over its window; those that are unknown are left out."""
+    recent = group.recent
+    if recent is None:
+        return []
+    requests = recent.total
+    latency = quantile(0.95, recent.buckets)
     values = {
-        "latency_p95": quantile(0.95, window.buckets()),
-        "error_ratio": window.failures / requests if requests else None,
-        "throughput": requests / window.seconds if window.seconds else None,
-        "apdex": apdex(window, satisfied),
+        "latency_p95": latency and latency.seconds,
+        "error_ratio": recent.failures / requests if requests else None,
+        "throughput": requests / recent.seconds if recent.seconds else None,
+        "apdex": group.recent_apdex(),
     }
     subject = tuple(zip(WORKLOAD, label, strict=True))
     return [Reading(kpi, subject, value) for kpi, value in values.items() if value is not None]
@@ -233,7 +299,12 @@ SPEC = CollectorSpec(
     name="app_metrics",
     help="Requests, errors and response times of the applications, merged over their pods.",
     settings=Settings,
-    metrics=(REQUESTS, ERRORS, DURATION, PODS),
+    metrics=(
+        *(REQUESTS, ERRORS, DURATION, SATISFIED, TOLERATING, APDEX_EXACT),
+        *(P50, P99, CAPPED, ROUTE_P50, ROUTE_P95, ROUTE_P99),
+        *(USED, LIMIT, RATIO),
+        *(PODS, UNREAD, UNSHARED, LINES, PARSED, CUT, KNOWN, FOLDED),
+    ),
     sources=sources,
     kpis=("latency_p95", "error_ratio", "throughput", "apdex"),
     reads_kubernetes=True,

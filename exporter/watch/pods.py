@@ -37,6 +37,8 @@ from exporter.watch.starting import Starting
 
 _TYPES = {kind: workload_type for workload_type, kind in WORKLOAD_KINDS.items()}
 _NO_STATE = ContainerState()
+_NO_ANNOTATIONS: Mapping[str, str] = {}
+_SCRAPERS = ("prometheus.io/", "runbookd.io/")
 REPLICA_SETS_FIRST = timedelta(seconds=10)
 """How long the pods wait for the ReplicaSets; after that owners are told by the names' hash."""
 
@@ -59,6 +61,7 @@ class PodRecord(msgspec.Struct, gc=False):
     name: str
     uid: str
     labels: Mapping[str, str]
+    annotations: Mapping[str, str]
     ip: str
     ready: bool
     """Ready as its condition says, and not being deleted."""
@@ -151,6 +154,7 @@ def pod_record(pod: Pod, replica_sets: Mapping[str, ReplicaSetRecord]) -> PodRec
         name=meta.name,
         uid=meta.uid,
         labels=labels,
+        annotations=_for_scrapers(meta.annotations),
         ip=status.pod_ip or "",
         ready=holds(status.conditions, "Ready") and meta.deletion_timestamp is None,
         workload=workload,
@@ -170,6 +174,14 @@ def pod_record(pod: Pod, replica_sets: Mapping[str, ReplicaSetRecord]) -> PodRec
 def _not_scheduled(conditions: list[Condition] | None) -> str:
     scheduled = condition(conditions, "PodScheduled")
     return "" if scheduled is None else scheduled.reason or ""
+
+
+def _for_scrapers(annotations: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Keep the annotations that speak to scrapers; others may be long."""
+    if not annotations:
+        return _NO_ANNOTATIONS
+    kept = {key: value for key, value in annotations.items() if key.startswith(_SCRAPERS)}
+    return kept or _NO_ANNOTATIONS
 
 
 class _ReplicaSets(Shared[ReplicaSetRecord]):
@@ -234,13 +246,13 @@ class PodStream:
         return list(self._pods.objects.values())
 
     def matching(self, namespace: str, selector: Mapping[str, str]) -> Sequence[PodView]:
-        """Return the pods of `namespace` that carry every label of `selector`, as last seen."""
+        """Return the pods of `namespace` (empty: of all) with every label of `selector`."""
         self._work.started()
         wanted = selector.items()
         return [
             pod
             for pod in self._pods.objects.values()
-            if pod.namespace == namespace and wanted <= pod.labels.items()
+            if namespace in ("", pod.namespace) and wanted <= pod.labels.items()
         ]
 
     async def follow(self, follower: Follower[WatchedPod]) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from exporter.application import Application
 from exporter.aws_port import AwsAccount
 from exporter.clients.http import HttpClient
 from exporter.collectors import app_metrics, http_probe
 from exporter.contract import Collected, PolledSource, Source
-from exporter.ports import Application
 from exporter.shared.clock import SystemClock
 from tests.bed.process import Process, free_port
 from tests.fake_clients import (

@@ -1,27 +1,26 @@
-"""Merged series never fall, never lose what a pod counted, and give honest KPIs."""
+"""Merged series never fall, and never lose what a pod counted."""
 
+import dataclasses
 import math
 from array import array
-from bisect import bisect_left
 from collections.abc import Sequence
-from datetime import timedelta
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.merge import Increment, Merge, Target, Window, apdex, classifier, quantile
-from exporter.pages import Page
+from exporter.application import Gauge, Saturation
+from exporter.merge import Classifier, Merge
+from exporter.pages import Counts, Level
+from exporter.tally import Increment, Target, tally
 from tests.fake_clients import TASK_MANAGER
 
 INF = math.inf
-SECOND = timedelta(seconds=1)
 COUNT = Target("count", "/tasks")
 SLOTS = [COUNT, *(Target("bucket", le=le) for le in (0.1, 0.2, 0.25, INF))]
 OLD, NEW = (0.1, 0.2, INF), (0.1, 0.25, INF)
 
 
-def observed(values: Sequence[float], bounds: Sequence[float] = OLD) -> Page:
+def observed(values: Sequence[float], bounds: Sequence[float] = OLD) -> Counts:
     """Return the page of a pod that has seen `values`, for SLOTS."""
     return array(
         "d",
@@ -36,7 +35,11 @@ def observed(values: Sequence[float], bounds: Sequence[float] = OLD) -> Page:
 
 
 def counted(merge: Merge) -> float:
-    return merge.requests().get("/tasks", (0.0, 0.0))[0]
+    return merge.total().requests.get("/tasks", (0.0, 0.0))[0]
+
+
+def requests(merge: Merge, increment: Increment) -> float:
+    return tally(merge.cells, increment.counts, increment.bounds, increment.seconds).total
 
 
 def test_a_page_older_than_we_are_is_a_baseline() -> None:
@@ -44,9 +47,9 @@ def test_a_page_older_than_we_are_is_a_baseline() -> None:
     merge.add("a", observed([0.05] * 7), SLOTS, baseline=True)
     merge.close({"a"}, 0)
     assert counted(merge) == 0
-    assert merge.requests() == {"/tasks": (0.0, 0.0)}, "known from the start, as zero"
+    assert merge.total().requests == {"/tasks": (0.0, 0.0)}, "known from the start, as zero"
     merge.add("a", observed([0.05] * 9), SLOTS, baseline=True)
-    assert merge.close({"a"}, 15).requests == 2
+    assert requests(merge, merge.close({"a"}, 15)) == 2
     assert counted(merge) == 2
 
 
@@ -71,7 +74,7 @@ def test_a_restart_counts_the_whole_new_page_even_where_a_counter_has_caught_up(
     merge.add("a", array("d", [5.0, 5.0]), targets, baseline=True)
     merge.close({"a"}, 0)
     merge.add("a", array("d", [6.0, 1.0]), targets, baseline=True)
-    assert merge.close({"a"}, 15).requests == 7
+    assert requests(merge, merge.close({"a"}, 15)) == 7
 
 
 def test_a_series_that_vanished_means_a_restart() -> None:
@@ -80,7 +83,22 @@ def test_a_series_that_vanished_means_a_restart() -> None:
     merge.add("a", array("d", [5.0, 5.0]), targets, baseline=True)
     merge.close({"a"}, 0)
     merge.add("a", array("d", [6.0]), targets, baseline=True)
-    assert merge.close({"a"}, 15).requests == 6
+    assert requests(merge, merge.close({"a"}, 15)) == 6
+
+
+def test_a_process_that_tells_its_start_is_believed() -> None:
+    targets = [COUNT, Target("count", "/other")]
+    merge = Merge()
+    merge.add("a", array("d", [5.0, 5.0]), targets, baseline=True, started=1.0)
+    merge.close({"a"}, 0)
+    merge.add("a", array("d", [7.0, -1.0]), targets, baseline=True, started=1.0)
+    assert requests(merge, merge.close({"a"}, 15)) == 2, "a line that it dropped is no restart"
+    merge.add("a", array("d", [8.0, 3.0]), targets, baseline=True, started=1.0)
+    assert requests(merge, merge.close({"a"}, 15)) == 4, "and counts whole when it is back"
+    merge.add("a", array("d", [2.0, 4.0]), targets, baseline=True, started=1.0)
+    assert requests(merge, merge.close({"a"}, 15)) == 3, "one that it set back counts for itself"
+    merge.add("a", array("d", [9.0, 9.0]), targets, baseline=True, started=2.0)
+    assert requests(merge, merge.close({"a"}, 15)) == 18, "a new process counts whole"
 
 
 def test_a_series_that_is_new_in_a_known_pod_counts_whole() -> None:
@@ -89,7 +107,8 @@ def test_a_series_that_is_new_in_a_known_pod_counts_whole() -> None:
     merge.add("a", array("d", [5.0]), [COUNT], baseline=True)
     merge.close({"a"}, 0)
     merge.add("a", array("d", [5.0, 2.0]), [COUNT, failed], baseline=True)
-    assert merge.close({"a"}, 15).failures == 2
+    merge.close({"a"}, 15)
+    assert merge.total().failures == 2
 
 
 def test_versions_with_other_bounds_share_what_both_have() -> None:
@@ -97,7 +116,7 @@ def test_versions_with_other_bounds_share_what_both_have() -> None:
     merge.add("old", observed([0.15], OLD), SLOTS, baseline=False)
     merge.add("new", observed([0.22], NEW), SLOTS, baseline=False)
     assert merge.close({"old", "new"}, 15).bounds == {0.1, INF}
-    assert [le for le, _ in merge.histogram()] == [0.1, INF]
+    assert [le for le, _ in merge.total().buckets] == [0.1, INF]
 
 
 def test_a_bound_that_joins_later_never_lies_below_the_one_before_it() -> None:
@@ -106,10 +125,10 @@ def test_a_bound_that_joins_later_never_lies_below_the_one_before_it() -> None:
     merge.close({"old"}, 15)
     merge.add("new", observed([0.22], NEW), SLOTS, baseline=False)
     merge.close({"new"}, 15)
-    assert merge.histogram() == [(0.1, 2.0), (0.25, 2.0), (INF, 4.0)]
+    assert merge.total().buckets == [(0.1, 2.0), (0.25, 2.0), (INF, 4.0)]
     merge.add("new", observed([0.22, 0.05], NEW), SLOTS, baseline=False)
     assert merge.close({"new"}, 15).bounds == set(NEW)
-    assert merge.histogram() == [(0.1, 3.0), (0.25, 3.0), (INF, 5.0)]
+    assert merge.total().buckets == [(0.1, 3.0), (0.25, 3.0), (INF, 5.0)]
 
 
 def test_a_pod_without_requests_does_not_take_the_bounds_away() -> None:
@@ -156,7 +175,7 @@ def test_totals_hold_every_request_once_and_never_fall(steps: list[Step]) -> Non
             truth += len(seen) - read.get(name, 0)
             read[name] = len(seen)
         merge.close(alive.keys(), 15)
-        now = dict(merge.histogram())
+        now = dict(merge.total().buckets)
         assert counted(merge) == truth
         assert list(now.values()) == sorted(now.values()), "cumulative from bound to bound"
         assert all(now[le] >= before[le] for le in now.keys() & before.keys())
@@ -164,80 +183,65 @@ def test_totals_hold_every_request_once_and_never_fall(steps: list[Step]) -> Non
         before |= now
 
 
-BOUNDS = (0.1, 0.2, 0.4, 0.8)
+def test_lines_that_close_ranks_lose_nothing() -> None:
+    targets = [Target("count", route) for route in ("/old", "/tasks", "/new")]
+    merge = Merge()
+    merge.add("a", array("d", [5.0, 5.0]), targets, baseline=False)
+    merge.close({"a"}, 15)
+    merge.add("b", array("d", [-1.0, 1.0]), targets, baseline=False)
+    merge.close({"b"}, 15)
+    assert merge.used() == {1}
+    merge.renumber([-1, 0, -1])
+    merge.add("b", array("d", [4.0, 2.0]), [targets[1], targets[2]], baseline=False)
+    assert requests(merge, merge.close({"b"}, 15)) == 5
+    assert merge.total().requests == {"/old": (5, 0), "/tasks": (9, 0), "/new": (2, 0)}
 
 
-def buckets(values: Sequence[float]) -> list[tuple[float, float]]:
-    return [(le, float(sum(v <= le for v in values))) for le in (*BOUNDS, INF)]
-
-
-@given(st.lists(st.floats(0.001, 2), min_size=1, max_size=50), st.floats(0.01, 0.99))
-def test_a_quantile_lies_in_the_bucket_of_the_true_one(values: list[float], q: float) -> None:
-    found = quantile(q, buckets(values))
-    true = sorted(values)[max(0, math.ceil(q * len(values)) - 1)]
-    place = bisect_left(BOUNDS, true)
-    assert found is not None
-    assert found <= BOUNDS[min(place, 3)]
-    assert found >= (BOUNDS[place - 1] if place else 0.0) or place > 3
-
-
-def test_a_quantile_is_interpolated_and_capped_at_the_last_finite_bound() -> None:
-    assert quantile(0.95, [(0.1, 90.0), (0.2, 100.0), (INF, 100.0)]) == pytest.approx(0.15)
-    assert quantile(0.95, [(0.1, 1.0), (0.2, 2.0), (INF, 100.0)]) == 0.2
-
-
-@pytest.mark.parametrize("known", [[], [(INF, 3.0)], [(0.1, 0.0), (INF, 0.0)]])
-def test_a_quantile_of_nothing_is_unknown(known: list[tuple[float, float]]) -> None:
-    assert quantile(0.95, known) is None
-
-
-def increment(seconds: float, good: Sequence[float], bad: int = 0) -> Increment:
-    counts = {Target("bucket", le=le): n for le, n in buckets(good)}
-    counts |= {Target("bucket", failed=True, le=le): float(bad) for le in (*BOUNDS, INF)}
-    counts |= {COUNT: float(len(good)), Target("count", "/tasks", failed=True): float(bad)}
-    return Increment(seconds, counts, frozenset((*BOUNDS, INF)))
-
-
-@pytest.mark.parametrize(
-    ("good", "bad", "expected"),
-    [
-        ([0.1, 0.15], 0, 1.0),
-        ([0.1, 0.3], 0, 0.75),
-        ([0.1, 0.9], 0, 0.5),
-        ([0.1], 1, 0.5),
-        ([], 4, 0.0),
-        ([], 0, None),
-    ],
-)
-def test_apdex_counts_a_failed_request_as_frustrated(
-    good: list[float], bad: int, expected: float | None
-) -> None:
-    assert apdex(increment(15, good, bad), SECOND * 0.2) == expected
-
-
-def test_apdex_takes_the_next_lower_bound_and_none_where_there_is_none() -> None:
-    assert apdex(increment(15, [0.15, 0.22]), SECOND * 0.25) == 0.75
-    assert apdex(increment(15, [0.05]), SECOND * 0.05) is None
-
-
-def test_a_window_forgets_what_it_does_not_need_and_keeps_at_least_one_pass() -> None:
-    window = Window(timedelta(minutes=1))
-    assert window.total().requests == 0
-    for n in range(10):
-        window.push(increment(15, [0.05] * n))
-    assert window.total().seconds == 60
-    assert window.total().requests == 6 + 7 + 8 + 9
-    window.push(increment(300, [0.05]))
-    assert window.total().seconds == 300
+NAME = "http_request_duration_seconds"
 
 
 def test_the_application_mapping_says_what_a_sample_counts_towards() -> None:
-    classify = classifier(TASK_MANAGER)
-    name = "http_request_duration_seconds"
+    classify = Classifier(TASK_MANAGER)
     labels = {"route": "/tasks", "status": "503", "le": "0.1"}
-    assert classify(f"{name}_bucket", labels) == Target("bucket", failed=True, le=0.1)
-    assert classify(f"{name}_count", labels) == Target("count", "/tasks", failed=True)
-    assert classify(f"{name}_sum", {}) == Target("sum")
-    assert classify(f"{name}_count", {"route": "/health"}) is None
-    assert classify(f"{name}_created", labels) is None
-    assert classify(f"{name}_count", {"status": "5030"}) == Target("count")
+    assert classify(f"{NAME}_bucket", labels) == Target("bucket", "/tasks", failed=True, le=0.1)
+    assert classify(f"{NAME}_count", labels) == Target("count", "/tasks", failed=True)
+    assert classify(f"{NAME}_sum", {}) == Target("sum")
+    assert classify(f"{NAME}_count", {"route": "/health"}) is None
+    assert classify(f"{NAME}_created", labels) is None
+    assert classify(f"{NAME}_count", {"status": "5030"}) == Target("count")
+
+
+def test_requests_are_taken_from_their_own_counter_where_one_is_named() -> None:
+    classify = Classifier(dataclasses.replace(TASK_MANAGER, requests="requests_total"))
+    assert classify("requests_total", {"status": "500"}) == Target("count", failed=True)
+    assert classify(f"{NAME}_count", {}) is None
+    assert classify(f"{NAME}_bucket", {"le": "1"}) == Target("bucket", le=1.0)
+
+
+def route_of(classify: Classifier, route: str) -> str:
+    found = classify(f"{NAME}_count", {"route": route})
+    assert isinstance(found, Target)
+    return found.route
+
+
+def test_routes_are_bounded_and_all_others_are_counted_together() -> None:
+    classify = Classifier(dataclasses.replace(TASK_MANAGER, max_routes=2))
+    seen = [route_of(classify, route) for route in ("/a", "/b", "/c", "/a", "/d", "/health2")]
+    assert seen == ["/a", "/b", "other", "/a", "other", "other"]
+    assert classify.folded == 3
+    named = Classifier(dataclasses.replace(TASK_MANAGER, routes=("/b",)))
+    assert [route_of(named, route) for route in ("/a", "/b")] == ["other", "/b"]
+
+
+def test_a_resource_is_found_by_the_name_and_labels_of_its_gauges() -> None:
+    pool = Gauge("pool", {"state": "used"})
+    resources = (
+        Saturation("in_flight", Gauge("in_flight", {}), 10.0),
+        Saturation("db_pool", pool, Gauge("pool_max", {})),
+    )
+    classify = Classifier(dataclasses.replace(TASK_MANAGER, saturation=resources))
+    assert classify("in_flight", {"method": "GET"}) == Level("in_flight", "used")
+    assert classify("pool", {"state": "used", "name": "main"}) == Level("db_pool", "used")
+    assert classify("pool", {"state": "idle"}) is None
+    assert classify("pool_max", {}) == Level("db_pool", "limit")
+    assert {"in_flight", "pool", "pool_max", f"{NAME}_sum"} <= set(classify.prefixes)

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 import exporter.collectors
+from exporter.application import Gauge
 from exporter.contract import CollectorSpec
 from exporter.kpi import CATALOGUE
 from exporter.settings import PREFIX, PRESETS, ExporterSettings, settings_model
@@ -101,6 +102,32 @@ def test_a_selector_is_a_mapping_or_text() -> None:
         [web] = read(application(selector)).applications
         assert web.application().selector == {"app": "web", "tier": "front"}
     assert "is not a selector" in problems(application("app"))[0]
+
+
+def test_pods_can_tell_their_port_themselves_or_the_settings_must() -> None:
+    text = "applications:\n  - {name: web, preset: micrometer, namespace: '*', annotated: true}\n"
+    [web] = read(text).applications
+    found = web.application()
+    assert (found.namespace, found.port, found.path, found.selector) == ("", None, None, {})
+    bare = text.replace("annotated: true", "selector: {app: web}")
+    assert "port is missing" in problems(bare)[0]
+    assert "give it a selector" in problems(text.replace("annotated: true", "port: 80"))[0]
+
+
+def test_a_resource_is_named_by_gauges_or_bounded_by_a_number() -> None:
+    more = "saturation: [{resource: pool, used: 'pool{state=\"used\"}', limit: LIMIT}]"
+    text = application(names=f"preset: micrometer\n    {more}")
+    for limit, expected in (("20", 20.0), ("pool_max", Gauge("pool_max", {}))):
+        [web] = read(text.replace("LIMIT", limit)).applications
+        [pool] = web.application().saturation
+        assert (pool.used, pool.limit) == (Gauge("pool", {"state": "used"}), expected)
+    assert (
+        "stands there twice"
+        in problems(
+            text.replace("used: 'pool{state=\"used\"}'", "used: LIMIT").replace("LIMIT", "pool")
+        )[0]
+    )
+    assert "is not a gauge" in problems(text.replace("LIMIT", "'a b c'"))[0]
 
 
 def test_two_applications_of_one_name_are_refused() -> None:

@@ -1,57 +1,17 @@
-"""What the application's pages become, and what one bad pod may not do."""
+"""Which figures the pages become, and which are left out when something is missing."""
 
 import dataclasses
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from exporter.collectors.app_metrics import SPEC, Settings
-from exporter.contract import Collected, PolledSource
-from exporter.ports import Application
-from exporter.shared.errors import PermanentError, TransientError
-from tests.fake_clients import TASK_MANAGER, FakeClients, FakePod, lines, page
+from exporter.application import Gauge, Saturation
+from exporter.collectors.app_metrics import SPEC
+from tests.fake_application import NAME, World, metrics, values
+from tests.fake_clients import TASK_MANAGER, exposition, lines
 
-NAME = "http_request_duration_seconds"
-
-
-def metrics(good: int, failed: int = 0, *, slow: int = 0, health: int = 0) -> str:
-    """Return a pod's page: `good` quick answers of /tasks, `slow` ones, `failed` 500s."""
-    found = ["# HELP other x", "other 5"]
-    for route, status, quick, late in (
-        ("/tasks", "200", good, slow),
-        ("/tasks", "500", failed, 0),
-        ("/health", "200", health, 0),
-    ):
-        if quick + late:
-            labels = f'route="{route}",status="{status}"'
-            found += [
-                f'{NAME}_bucket{{{labels},le="0.2"}} {quick}',
-                f'{NAME}_bucket{{{labels},le="0.8"}} {quick + late}',
-                f'{NAME}_bucket{{{labels},le="+Inf"}} {quick + late}',
-                f"{NAME}_count{{{labels}}} {quick + late}",
-                f"{NAME}_sum{{{labels}}} {quick * 0.1 + late * 0.5:g}",
-            ]
-    return "\n".join([*found, ""])
-
-
-class World:
-    def __init__(self, application: Application = TASK_MANAGER) -> None:
-        self.clients = FakeClients([application])
-        (source,) = SPEC.sources(Settings(), self.clients)
-        assert isinstance(source, PolledSource)
-        self.source = source
-        self.pod("a", 2)
-
-    def pod(self, name: str, number: int) -> FakePod:
-        pod = FakePod(name, f"127.0.0.{number}")
-        self.clients.pods.pods.append(pod)
-        return pod
-
-    def shows(self, pod: int, text: str) -> None:
-        self.clients.http.replies[f"http://127.0.0.{pod}:8000/metrics"] = page(text)
-
-    async def collect(self, after: float = 15) -> Collected:
-        self.clients.clock.advance(after)
-        return await self.source.collect()
+GOLDEN = Path(__file__).with_name("app_metrics.txt")
 
 
 @pytest.fixture
@@ -59,21 +19,20 @@ def world() -> World:
     return World()
 
 
-async def test_two_passes_become_counters_a_histogram_and_kpis(world: World) -> None:
+POOL = Saturation("db_pool", Gauge("pool", {"state": "used"}), Gauge("pool_max", {}))
+IN_FLIGHT = Saturation("in_flight", Gauge("in_flight", {}), 20.0)
+
+
+async def test_two_passes_become_counters_a_histogram_levels_and_kpis() -> None:
+    world = World(dataclasses.replace(TASK_MANAGER, saturation=(POOL, IN_FLIGHT)))
     world.shows(2, metrics(100, failed=3, health=50))
     await world.collect()
-    world.shows(2, metrics(110, failed=5, slow=8, health=90))
-    w = 'namespace="default",workload="task-manager",workload_type="deployment"'
+    levels = 'pool{state="used"} 4\npool{state="idle"} 6\npool_max 10\nin_flight 5\n'
+    world.shows(2, metrics(110, failed=5, slow=8, health=90) + levels)
+    found = await world.collect()
+    assert exposition(SPEC.metrics, found) == GOLDEN.read_text()
     subject = "default,task-manager,deployment"
-    assert lines(await world.collect()) == [
-        f'kpi_http_requests_total{{{w},route="/tasks"}} 20',
-        f'kpi_http_request_errors_total{{{w},route="/tasks"}} 2',
-        f'kpi_http_request_duration_seconds_bucket{{{w},le="0.2"}} 12',
-        f'kpi_http_request_duration_seconds_bucket{{{w},le="0.8"}} 20',
-        f'kpi_http_request_duration_seconds_bucket{{{w},le="+Inf"}} 20',
-        f"kpi_http_request_duration_seconds_count{{{w}}} 20",
-        f"kpi_http_request_duration_seconds_sum{{{w}}} 5.2",
-        f"kpi_application_pods{{{w}}} 1",
+    assert [line for line in lines(found) if " = " in line] == [
         f"latency_p95{{{subject}}} = 0.725",
         f"error_ratio{{{subject}}} = 0.1",
         f"throughput{{{subject}}} = 1.333",
@@ -94,107 +53,15 @@ async def test_without_requests_only_the_throughput_is_known(world: World) -> No
     assert [(r.kpi, r.value) for r in (await world.collect()).readings] == [("throughput", 0.0)]
 
 
-async def test_a_pod_that_came_later_counts_whole(world: World) -> None:
-    world.shows(2, metrics(100))
-    await world.collect()
-    world.pod("b", 3)
-    world.shows(3, metrics(7))
-    found = lines(await world.collect())
-    assert found[0].endswith('route="/tasks"} 7')
-    assert any(line.startswith("kpi_application_pods") and line.endswith(" 2") for line in found)
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        TransientError("refused"),
-        PermanentError("too long"),
-        page("", status=503),
-        page("", kind="application/openmetrics-text; version=1.0.0"),
-        page(f"{NAME}_count one"),
-        page("x\n" * 50_001),
-    ],
-)
-async def test_one_bad_pod_does_not_spoil_the_pass(world: World, reply: object) -> None:
-    world.pod("b", 3)
-    world.shows(2, metrics(1))
-    world.shows(3, metrics(1))
-    await world.collect()
-    world.shows(2, metrics(5))
-    world.clients.http.replies["http://127.0.0.3:8000/metrics"] = reply  # type: ignore[assignment]
-    found = lines(await world.collect())
-    assert found[0].endswith('route="/tasks"} 4')
-    assert any(line.startswith("kpi_application_pods") and line.endswith(" 1") for line in found)
-    world.shows(3, metrics(9))
-    assert lines(await world.collect())[0].endswith('route="/tasks"} 12'), "caught up, no reset"
-
-
-async def test_when_no_pod_can_be_read_the_pass_fails_with_their_reason(world: World) -> None:
-    world.clients.http.replies["http://127.0.0.2:8000/metrics"] = TransientError("refused")
-    with pytest.raises(TransientError, match="refused"):
-        await world.collect()
-
-
-async def test_pods_that_are_not_ready_are_not_asked_and_keep_what_they_counted(
-    world: World,
-) -> None:
-    world.shows(2, metrics(1))
-    await world.collect()
-    world.shows(2, metrics(5))
-    await world.collect()
-    world.clients.pods.pods[0].ready = False
-    found = lines(await world.collect())
-    assert found[0].endswith('route="/tasks"} 4')
-    assert len(world.clients.http.asked) == 2
-    assert any(line.startswith("kpi_application_pods") and line.endswith(" 0") for line in found)
-
-
-async def test_nothing_is_said_before_the_pods_are_known(world: World) -> None:
-    world.clients.pods.synced = False
-    with pytest.raises(TransientError, match="not synced"):
-        await world.collect()
-    assert world.clients.http.asked == []
-
-
-async def test_an_application_without_pods_is_a_failure_not_a_silence(world: World) -> None:
-    world.clients.pods.pods.clear()
-    with pytest.raises(TransientError, match="no ready pod"):
-        await world.collect()
-
-
-async def test_pods_of_no_workload_are_left_out_unless_the_mapping_names_one() -> None:
-    named = dataclasses.replace(TASK_MANAGER, workload="shop", workload_type="statefulset")
-    for application, expected in ((TASK_MANAGER, None), (named, 'workload="shop"')):
-        world = World(application)
-        world.clients.pods.pods[0].workload = ""
-        world.shows(2, metrics(1))
-        if expected is None:
-            with pytest.raises(TransientError, match="no ready pod"):
-                await world.collect()
-        else:
-            assert all(expected in line for line in lines(await world.collect()))
-
-
-async def test_two_workloads_behind_one_selector_stay_apart(world: World) -> None:
-    world.pod("c", 3).workload = "canary"
-    world.shows(2, metrics(1))
-    world.shows(3, metrics(1))
-    await world.collect()
-    world.shows(2, metrics(3))
-    world.shows(3, metrics(1, failed=4))
-    ratios = {
-        r.subject[1][1]: r.value for r in (await world.collect()).readings if r.kpi == "error_ratio"
-    }
-    assert ratios == {"task-manager": 0.0, "canary": 1.0}
-
-
 async def test_a_page_without_status_route_or_buckets_still_counts(world: World) -> None:
     world.shows(2, f"{NAME}_count 1\n")
     await world.collect()
     world.shows(2, f"{NAME}_count 4\n")
     found = await world.collect()
-    assert lines(found)[0].endswith('route=""} 3')
-    assert not any("duration" in line for line in lines(found))
+    names = {name.partition(" ")[0] for name in values(found)}
+    assert values(found)["kpi_http_requests_total"] == 3, "route is empty"
+    unknown = ("duration", "latency", "apdex", "satisfied", "tolerating", "saturation")
+    assert not any(word in name for name in names for word in unknown)
     assert {r.kpi for r in found.readings} == {"error_ratio", "throughput"}
 
 
@@ -202,4 +69,78 @@ async def test_an_empty_page_is_a_pod_without_requests(world: World) -> None:
     world.shows(2, "")
     await world.collect()
     world.shows(2, metrics(2))
-    assert lines(await world.collect())[0].endswith('route="/tasks"} 2')
+    assert (await world.values())["kpi_http_requests_total /tasks"] == 2
+
+
+@pytest.mark.parametrize("missing", ["_bucket", "_sum", "_count", "status", "route", "le"])
+async def test_what_one_field_is_missing_for_is_absent_and_the_rest_is_there(
+    world: World, missing: str
+) -> None:
+    def without(text: str) -> str:
+        if missing.startswith("_"):
+            return "\n".join(line for line in text.splitlines() if missing not in line)
+        labels = {"status": ',status="200"', "route": 'route="/tasks",', "le": ',le="0.2"'}
+        return text.replace(labels[missing], "")
+
+    world.shows(2, without(metrics(1)))
+    await world.collect()
+    world.shows(2, without(metrics(5)))
+    found = await world.collect()
+    kpis = {reading.kpi: reading.value for reading in found.readings}
+    assert ("error_ratio" in kpis) == (missing != "_count")
+    assert ("latency_p95" in kpis) == (missing != "_bucket")
+    assert kpis["throughput"] == (0 if missing == "_count" else 4 / 15)
+
+
+async def test_a_percentile_beyond_the_last_bound_is_flagged(world: World) -> None:
+    world.shows(2, "")
+    await world.collect()
+    world.shows(2, f'{NAME}_bucket{{le="1"}} 6\n{NAME}_bucket{{le="+Inf"}} 10\n')
+    found = await world.collect()
+    assert {name: value for name, value in values(found).items() if "capped" in name} == {
+        "kpi_latency_capped p50": 0,
+        "kpi_latency_capped p95": 1,
+        "kpi_latency_capped p99": 1,
+    }
+    assert values(found)["kpi_latency_p99_seconds"] == 1
+    assert found.readings[0] == ("latency_p95", found.readings[0].subject, 1.0)
+
+
+async def test_apdex_says_when_its_bounds_are_not_those_of_the_histogram() -> None:
+    for t, requests, exact in ((200, "", 1), (250, "", 0), (200, "requests_total", 0)):
+        app = dataclasses.replace(TASK_MANAGER, apdex=timedelta(milliseconds=t), requests=requests)
+        world = World(app)
+        world.shows(2, metrics(1))
+        await world.collect()
+        world.shows(2, metrics(5, slow=3))
+        found = await world.values()
+        assert found["kpi_apdex_exact"] == exact
+        assert found["kpi_http_requests_satisfied_total"] == 4
+        assert found["kpi_http_requests_tolerating_total"] == 3
+
+
+async def test_the_fullest_pod_and_the_sum_of_all_tell_of_a_resource() -> None:
+    world = World(dataclasses.replace(TASK_MANAGER, saturation=(POOL, IN_FLIGHT)))
+    world.pod("b", 3)
+    world.pod("c", 4)
+    world.shows(2, 'pool{state="used"} 9\npool_max 10\n')
+    world.shows(3, 'pool{state="used"} 1\npool_max 10\nin_flight 5\n')
+    world.shows(4, 'pool{state="used"} 2\n')
+    found = await world.values()
+    assert {name: value for name, value in found.items() if "saturation" in name} == {
+        "kpi_saturation_used db_pool": 12,
+        "kpi_saturation_ratio db_pool": 0.9,
+        "kpi_saturation_used in_flight": 5,
+        "kpi_saturation_limit in_flight": 20,
+        "kpi_saturation_ratio in_flight": 0.25,
+    }
+
+
+async def test_versions_with_other_bounds_publish_what_they_share_and_say_so(world: World) -> None:
+    world.pod("b", 3)
+    world.shows(2, metrics(1))
+    world.shows(3, metrics(1).replace('le="0.2"', 'le="0.3"'))
+    found = await world.values()
+    assert found["kpi_application_bounds_unshared"] == 2
+    assert "kpi_http_request_duration_seconds_bucket 0.8" in found
+    assert "kpi_http_request_duration_seconds_bucket 0.3" not in found

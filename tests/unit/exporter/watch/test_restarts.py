@@ -24,6 +24,7 @@ def pod(
         name=uid,
         uid=uid,
         labels={},
+        annotations={},
         ip="",
         ready=True,
         workload=workload,
