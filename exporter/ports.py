@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from exporter.application import Application
 from exporter.aws_port import Aws, AwsAccount
+from exporter.command_port import Commands
 from exporter.shared.clock import Clock
 from exporter.shared.errors import PermanentError, TransientError
 
@@ -346,6 +347,11 @@ class Clients(Protocol):
     @property
     def applications(self) -> Sequence[Application]:
         """The application mapping of the settings."""
+        ...
+
+    @property
+    def commands(self) -> Commands:
+        """Runs other people's programs."""
         ...
 
     def database(self, dsn: str, *, statement_timeout: timedelta) -> Database:

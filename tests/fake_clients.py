@@ -5,9 +5,11 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from exporter.application import Application
 from exporter.aws_port import AwsAccount
+from exporter.command_port import Finished
 from exporter.contract import Collected, Metric
 from exporter.exposition.store import FragmentStore
 from exporter.ports import (
@@ -222,6 +224,27 @@ class FakeAws:
         return answers
 
 
+class FakeCommands:
+    """Ends every program as was said for its verb (`plan`), and notes how it was run."""
+
+    def __init__(self) -> None:
+        self.ends: dict[str, Finished] = {}
+        self.ran: list[tuple[Sequence[str], Path, Mapping[str, str]]] = []
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        folder: Path,
+        environment: Mapping[str, str],
+        deadline: timedelta,
+        max_bytes: int,
+    ) -> Finished:
+        del deadline, max_bytes
+        self.ran.append((argv, folder, environment))
+        return self.ends.get(argv[1], Finished(0, ()))
+
+
 class FakeDatabase:
     """Answers every query with `reply`."""
 
@@ -249,6 +272,7 @@ class FakeClients:
         self.applications = applications
         self.clock = FakeClock()
         self.http = FakeHttp()
+        self.commands = FakeCommands()
         self.kube = FakeKube()
         self.pods = FakePods()
         self.nodes = NoNodes()

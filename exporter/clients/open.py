@@ -10,6 +10,7 @@ from pathlib import Path
 from exporter.application import Application
 from exporter.aws_port import AwsAccount
 from exporter.clients.aws import AwsConnection
+from exporter.clients.commands import CommandRunner
 from exporter.clients.http import USER_AGENT, HttpClient
 from exporter.clients.postgres import PostgresDatabase
 from exporter.clients.resolver import SystemResolver
@@ -33,6 +34,7 @@ class OpenClients:
         self.clock = clock
         self.applications = applications
         self.http = HttpClient(clock)
+        self.commands = CommandRunner()
         self._connection = KubeConnection(kubeconfig, user_agent=USER_AGENT)
         self.kube = KubeReads(self._connection)
         self.pods = PodStream(self.kube, clock)

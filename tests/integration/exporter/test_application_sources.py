@@ -21,6 +21,7 @@ from tests.bed.process import Process, free_port
 from tests.fake_clients import (
     TASK_MANAGER,
     FakeAws,
+    FakeCommands,
     FakeDatabase,
     FakeKube,
     FakePod,
@@ -40,6 +41,7 @@ class World:
     clock: SystemClock = field(default_factory=SystemClock)
     pods: FakePods = field(default_factory=FakePods)
     kube: FakeKube = field(default_factory=FakeKube)
+    commands: FakeCommands = field(default_factory=FakeCommands)
     nodes: NoNodes = field(default_factory=NoNodes)
     resolver: FakeResolver = field(default_factory=FakeResolver)
     applications: Sequence[Application] = (TASK_MANAGER,)

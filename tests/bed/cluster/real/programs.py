@@ -65,7 +65,7 @@ def _build(out: Path) -> None:
     for place, family in enumerate(FAMILIES, start=1):
         say(f"building {family} ({place} of {len(FAMILIES)})")
         flags = "-s -w" + (_version_flags() if family == "kubernetes" else "")
-        _go(SOURCES / family, "build", "-trimpath", f"-ldflags={flags}", "-o", f"{out}/", "tool")
+        go(SOURCES / family, "build", "-trimpath", f"-ldflags={flags}", "-o", f"{out}/", "tool")
     (out / "server").rename(out / "etcd")  # named by its module's last folder
     (out / "kwok-stages.yaml").write_text(_kwok_stages())
     _run("gcc", "-static", "-Os", "-o", str(out / "pause"), str(SOURCES / "pause.c"))
@@ -94,7 +94,7 @@ def _version_flags() -> str:
 
 
 def _kwok_stages() -> str:
-    module = Path(_go(SOURCES / "kwok", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok").strip())
+    module = Path(go(SOURCES / "kwok", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok").strip())
     texts = [(module / f"kustomize/stage/{name}.yaml").read_text() for name in KWOK_STAGES]
     return "\n---\n".join(texts)
 
@@ -125,14 +125,15 @@ def _fetch_helm(out: Path) -> None:
     (out / "helm").chmod(0o755)
 
 
-def _go(folder: Path, *args: str) -> str:
+def go(folder: Path, *args: str) -> str:
+    """Run the Go client in a module's folder and return what it says. Raises BedError."""
     return _run("go", *args, cwd=folder, env=GO)
 
 
 def _run(*argv: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
     program = shutil.which(argv[0])
     if program is None:
-        raise BedError(f"{argv[0]} is missing: it builds the cluster's programs")
+        raise BedError(f"{argv[0]} is missing: it builds the programs of the bed")
     done = subprocess.run(
         [program, *argv[1:]],
         cwd=cwd,
