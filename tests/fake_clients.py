@@ -161,6 +161,7 @@ class FakeKube:
 
     def __init__(self) -> None:
         self.objects: dict[str, Sequence[object] | RunbookdError] = {}
+        self.answers: dict[str, Answer | RunbookdError] = {}
         self.asked: list[tuple[str, str, Mapping[str, str]]] = []
         """Verb, path and query of each request, but for what pages through it."""
 
@@ -174,7 +175,11 @@ class FakeKube:
         raise NotImplementedError
 
     async def ask(self, path: str, *, deadline: timedelta) -> Answer:
-        raise NotImplementedError
+        del deadline
+        answer = self.answers[path]
+        if isinstance(answer, RunbookdError):
+            raise answer
+        return answer
 
     def _page(self, verb: str, path: str, query: Mapping[str, str]) -> bytes:
         paging = ("limit", "continue")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from exporter.contract import Sample
 from exporter.kinds.words import WORKLOAD, bounded, gauge
 from exporter.shared.kube import WORKLOAD_KINDS
-from exporter.watch.objects import NO_META, Condition, Meta, View
+from exporter.watch.objects import NO_META, Condition, Meta, View, condition
 
 _TYPES = {kind: workload_type for workload_type, kind in WORKLOAD_KINDS.items()}
 _HPA = (*WORKLOAD, "hpa")
@@ -22,7 +22,7 @@ CONDITION = gauge(
 )
 METRICS = (MIN, MAX, CURRENT, DESIRED, AT_MAX, CONDITION)
 
-CONDITIONS = ("AbleToScale", "ScalingActive", "ScalingLimited")
+CONDITIONS = ("AbleToScale", "ScalingActive", "ScalingLimited", "ScaledToZero")
 """autoscaling/v2's constants."""
 REASONS = frozenset(
     {
@@ -41,11 +41,13 @@ REASONS = frozenset(
         "FailedUpdateScale",
         "InvalidMetricSourceType",
         "InvalidSelector",
+        "NotScaledToZero",
         "ReadyForNewScale",
         "ScaleDownLimit",
         "ScaleDownStabilized",
         "ScaleUpLimit",
         "ScaleUpStabilized",
+        "ScaledToZero",
         "ScalingDisabled",
         "SucceededGetScale",
         "SucceededRescale",
@@ -101,7 +103,7 @@ def samples(autoscaler: Autoscaler) -> Iterator[Sample]:
         yield Sample(MAX, labels, float(spec.max_replicas))
     if status.current_replicas is not None:
         yield Sample(CURRENT, labels, float(status.current_replicas))
-    if status.desired_replicas is not None:
+    if status.desired_replicas is not None and _has_decided(status):
         yield Sample(DESIRED, labels, float(status.desired_replicas))
         if spec.max_replicas:
             yield Sample(AT_MAX, labels, float(status.desired_replicas >= spec.max_replicas))
@@ -109,3 +111,10 @@ def samples(autoscaler: Autoscaler) -> Iterator[Sample]:
         if one.type in CONDITIONS and one.status in _KNOWN:
             reason = bounded(one.reason or "", REASONS)
             yield Sample(CONDITION, (*labels, one.type, reason), _KNOWN[one.status])
+
+
+def _has_decided(status: AutoscalerStatus) -> bool:
+    """Say whether the count that it wants is one: 0 stands there also before it could compute."""
+    active = condition(status.conditions, "ScalingActive")
+    blind = active is not None and active.status == "False" and active.reason != "ScalingDisabled"
+    return status.desired_replicas != 0 or not blind

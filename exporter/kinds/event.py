@@ -52,7 +52,12 @@ REASONS = frozenset(
         *("FailedKillPod", "FailedMapVolume", "FailedMount", "FailedPostStartHook"),
         *("FailedPreStopHook", "FailedSync", "FileSystemResizeFailed", "FreeDiskSpaceFailed"),
         *("HostPortConflict", "ImageGCFailed", "InspectFailed", "InvalidDiskCapacity"),
-        *("InvalidEnvironmentVariableNames", "KubeletSetupFailed", "NetworkNotReady"),
+        *(
+            "InvalidEnvironmentVariableNames",
+            "KubeletSetupFailed",
+            "MissingClusterDNS",
+            "NetworkNotReady",
+        ),
         *("NodeNotReady", "NodeRebooted", "NodeShutdown", "OOMKilling", "ProbeWarning"),
         *("Rebooted", "SystemOOM", "Unhealthy", "VolumeResizeFailed"),
         # the scheduler and the controllers

@@ -81,6 +81,21 @@ async def test_a_missing_object_is_told_apart(tmp_path: Path) -> None:
         await connection.close()
 
 
+async def test_an_answer_is_returned_with_whatever_status_it_has(tmp_path: Path) -> None:
+    async with ScriptedApi.start() as api:
+        path = api.kubeconfig(tmp_path)
+        connection = await KubeConnection.open(path, user_agent=AGENT)
+        path.write_text(path.read_text().replace('"t0"', '"t1"'))
+        api.script.extend([refusal(401), Answer(b"[-]etcd failed", status=500)])
+        assert await connection.ask("/readyz?verbose", deadline=SOON) == (500, b"[-]etcd failed")
+        assert api.asked[1].headers["Authorization"] == "Bearer t1"
+        assert api.asked[1].query == {"verbose": ""}
+        api.script.append(Answer(b"half", then="abort"))
+        with pytest.raises(TransientError, match="/readyz"):
+            await connection.ask("/readyz", deadline=SOON)
+        await connection.close()
+
+
 @pytest.mark.parametrize("then", ["hold", "abort"])
 async def test_an_answer_that_never_ends_or_breaks_is_transient(tmp_path: Path, then: str) -> None:
     async with ScriptedApi.start() as api:

@@ -1,7 +1,7 @@
 """The collector against a cluster: what is deployed, rolled out and removed shows in its series."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,54 +10,17 @@ import pytest
 from exporter.clients.http import USER_AGENT
 from exporter.clients.open import OpenClients
 from exporter.collectors.kubernetes import SPEC, Settings
-from exporter.contract import Reading, Sample, StreamedSource
+from exporter.contract import StreamedSource
 from exporter.shared.clock import SystemClock
 from tests.bed import manifests
 from tests.bed.cluster.interface import Cluster, Fault
 from tests.bed.cluster.simulated import SimulatedCluster
 from tests.bed.process import wait_until
+from tests.published import Page
 
 pytestmark = pytest.mark.timeout(60)
 
 Series = dict[tuple[str, ...], float]
-
-
-class Page:
-    """What one source publishes, and what went wrong."""
-
-    def __init__(self) -> None:
-        self.samples: dict[str, list[Sample]] = {}
-        self.readings: dict[str, list[Reading]] = {}
-        self.failures: list[str] = []
-        self.shown: dict[str, Sequence[Mapping[str, object]]] = {}
-        self.synced = False
-        self._put: set[str] = set()
-
-    def put(self, key: str, samples: Iterable[Sample], readings: Iterable[Reading] = ()) -> None:
-        self.samples[key] = list(samples)
-        self.readings[key] = list(readings)
-        self._put.add(key)
-
-    def delete(self, key: str) -> None:
-        self.samples.pop(key, None)
-        self.readings.pop(key, None)
-
-    def begin(self) -> None:
-        self._put = set()
-
-    def sweep(self) -> None:
-        for key in self.samples.keys() - self._put:
-            self.delete(key)
-        self.synced = True
-
-    def show(self, topic: str, rows: Sequence[Mapping[str, object]]) -> None:
-        self.shown[topic] = rows
-
-    def alive(self) -> None:
-        pass
-
-    def failed(self, reason: str) -> None:
-        self.failures.append(reason)
 
 
 class Exporter:
@@ -88,13 +51,7 @@ class Exporter:
 
     def series(self, metric: str) -> Series:
         """Return the series of a metric by their label values; none may be there twice."""
-        found = [
-            (sample.labels, sample.value)
-            for page in self.pages.values()
-            for samples in page.samples.values()
-            for sample in samples
-            if sample.metric.name == metric
-        ]
+        found = [item for page in self.pages.values() for item in page.series(metric).items()]
         assert len(dict(found)) == len(found)
         return dict(found)
 
