@@ -195,5 +195,18 @@ def _amount(unit: str, value: float) -> str:
             return f"{value:.2%}".replace("%", " %")
         case "requests_per_second":
             return f"{value:.1f} requests/s"
+        case "bytes":
+            return _bytes(value)
+        case "bytes_per_day":
+            return f"{_bytes(value)} per day"
         case _:
             return f"{value:g}"
+
+
+def _bytes(value: float) -> str:
+    """Write a size with the largest unit of 1024 that leaves a whole part."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(value) < 1024:
+            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"

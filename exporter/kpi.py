@@ -9,6 +9,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 WORKLOAD = ("namespace", "workload", "workload_type")
+DATABASE = ("database",)
+
+Unit = Literal[
+    "seconds", "ratio", "requests_per_second", "per_day", "bytes", "bytes_per_day", "count"
+]
+
+SUFFIXES: Mapping[Unit, str] = {
+    "seconds": "_seconds",
+    "bytes": "_bytes",
+    "bytes_per_day": "_bytes_per_day",
+}
+"""What a unit adds to the name of the derived gauge; others stand in the KPI's own name or need
+no word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +31,7 @@ class Kpi:
     name: str
     title: str
     """What people read in the morning check."""
-    unit: Literal["seconds", "ratio", "requests_per_second", "per_day", "connections"]
+    unit: Unit
     subject: tuple[str, ...]
     """Label names that identify what the KPI is measured of."""
     target: float | None = None
@@ -28,8 +41,7 @@ class Kpi:
     @property
     def metric(self) -> str:
         """Name of the derived gauge that serves the morning check."""
-        unit = {"seconds": "_seconds", "ratio": "", "per_day": "", "connections": ""}
-        return f"kpi_{self.name}{unit.get(self.unit, '')}"
+        return f"kpi_{self.name}{SUFFIXES.get(self.unit, '')}"
 
     def within(self, value: float, target: float) -> bool:
         """Say whether `value` meets `target`; the bound itself does not."""
@@ -46,6 +58,10 @@ CATALOGUE: Mapping[str, Kpi] = {
         Kpi("availability", "Availability", "ratio", WORKLOAD, 0.999, "above"),
         Kpi("network_latency", "Network latency", "seconds", WORKLOAD, 0.01),
         Kpi("restarts_per_day", "Pod restarts per day", "per_day", WORKLOAD, 1.0),
-        Kpi("database_connections_ratio", "Database connections used", "ratio", ("database",), 0.8),
+        Kpi("database_connections_ratio", "Database connections used", "ratio", DATABASE, 0.8),
+        Kpi("database_query_time", "Database query time (mean)", "seconds", DATABASE),
+        Kpi("database_slow_queries", "Slow database queries", "count", DATABASE),
+        Kpi("database_size", "Database size", "bytes", DATABASE),
+        Kpi("database_growth", "Database growth", "bytes_per_day", DATABASE),
     )
 }

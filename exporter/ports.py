@@ -9,6 +9,7 @@ from exporter.aws_port import Aws, AwsAccount
 from exporter.command_port import Commands
 from exporter.shared.clock import Clock
 from exporter.shared.errors import PermanentError, TransientError
+from exporter.sql_port import Database
 
 FollowedT_contra = TypeVar("FollowedT_contra", contravariant=True)
 
@@ -242,22 +243,6 @@ class ApiServer(KubeApi, Protocol):
 
     async def ask(self, path: str, *, deadline: timedelta) -> Answer:
         """GET `path` and return what comes, an error's status too. Raises TransientError."""
-        ...
-
-
-class Database(Protocol):
-    """One read-only connection to a PostgreSQL database, opened when first used."""
-
-    async def fetch(self, query: str, *args: object) -> Sequence[Mapping[str, object]]:
-        """Run a query. Raises TransientError when the server is away or the time is up."""
-        ...
-
-    async def fetch_value(self, query: str, *args: object) -> object:
-        """Run a query and return its first column of its first row."""
-        ...
-
-    async def close(self) -> None:
-        """Close the connection; a later query would open it again."""
         ...
 
 

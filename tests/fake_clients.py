@@ -250,21 +250,32 @@ class FakeCommands:
         return self.ends.get(argv[1], Finished(0, ()))
 
 
+Outcome = Sequence[Mapping[str, object]] | RunbookdError
+
+
 class FakeDatabase:
-    """Answers every query with `reply`."""
+    """Answers a query by what it contains; one that nothing was said about has no rows."""
 
     def __init__(self) -> None:
-        self.reply: Sequence[Mapping[str, object]] | RunbookdError = ()
+        self.replies: dict[str, Outcome] = {}
+        self.asked: list[str] = []
         self.closed = 0
 
     async def fetch(self, query: str, *args: object) -> Sequence[Mapping[str, object]]:
-        del query, args
-        if isinstance(self.reply, RunbookdError):
-            raise self.reply
-        return self.reply
+        del args
+        self.asked.append(query)
+        found = [reply for part, reply in self.replies.items() if part in query]
+        for reply in found:
+            if isinstance(reply, RunbookdError):
+                raise reply
+            return reply
+        return ()
 
-    async def fetch_value(self, query: str, *args: object) -> object:
-        return next(iter((await self.fetch(query, *args))[0].values()))
+    async def fetch_some(
+        self, query: str, *, rows: int, within: timedelta
+    ) -> Sequence[Mapping[str, object]]:
+        del within
+        return (await self.fetch(query))[:rows]
 
     async def close(self) -> None:
         self.closed += 1

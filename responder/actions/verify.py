@@ -25,6 +25,10 @@ COLLECTORS: Mapping[str, str] = {
     "network_latency": "http_probe",
     "restarts_per_day": "kubernetes",
     "database_connections_ratio": "postgres",
+    "database_query_time": "postgres",
+    "database_slow_queries": "postgres",
+    "database_size": "postgres",
+    "database_growth": "postgres",
 }
 """Which collector's last success tells how fresh a KPI is. One that is not listed is as old as the
 stalest source of all."""
@@ -32,7 +36,15 @@ stalest source of all."""
 REQUEST_COLLECTOR = "app_metrics"
 """Its KPIs are made of requests, and say nothing when there were few."""
 
-DATABASE_KPIS = frozenset({"database_connections_ratio"})
+DATABASE_KPIS = frozenset(
+    {
+        "database_connections_ratio",
+        "database_query_time",
+        "database_slow_queries",
+        "database_size",
+        "database_growth",
+    }
+)
 """Their subject is the alert's `database` label and not the workload."""
 
 FRESH_WINDOWS = 1.5
