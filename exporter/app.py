@@ -1,6 +1,7 @@
 """The composition root: settings → clients → collectors → schedule → server."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ from exporter.shared.tasks import cancel, stop_signal, teardown
 BUILD = Metric(
     "kpi_exporter_build_info", "Always 1; tells the exporter's version.", "gauge", ("version",)
 )
+SHARD = Metric("kpi_exporter_shard_index", "Which of the exporters this is, from 0.")
+SHARDS = Metric("kpi_exporter_shards", "How many exporters share the work.")
 
 Specs = Mapping[str, CollectorSpec[Section]]
 
@@ -55,7 +58,7 @@ def read_settings(path: Path | None, environ: Mapping[str, str], specs: Specs) -
 def families(specs: Specs) -> tuple[Metric, ...]:
     """Return every family that the exporter can publish, in the order of the exposition."""
     collected = [metric for spec in specs.values() for metric in spec.metrics]
-    return (*collected, *schedules.FAMILIES, TARGET, BUILD)
+    return (*collected, *schedules.FAMILIES, TARGET, BUILD, SHARD, SHARDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +91,12 @@ async def running(
     sections = settings.enabled()
     enabled = {name: specs[name] for name in sorted(sections)}
     store = FragmentStore(families(enabled), max_series=settings.max_series)
-    own = store.open((TARGET, BUILD), budgeted=False)
+    own = store.open((TARGET, BUILD, SHARD, SHARDS), budgeted=False)
     own.put("targets", target_samples(settings.targets()))
     own.put("build", [Sample(BUILD, (version("runbookd"),), 1.0)])
-    schedule = Schedule(store, clock, settings.targets())
+    shard = settings.shard.shard(socket.gethostname())
+    own.put("shard", [Sample(SHARD, (), shard.index), Sample(SHARDS, (), shard.total)])
+    schedule = Schedule(store, clock, settings.targets(), shard=shard)
     async with teardown() as closing:
         clients = OpenClients(
             kubeconfig=settings.kubeconfig,

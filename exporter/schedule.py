@@ -20,6 +20,7 @@ from exporter.contract import (
 from exporter.exposition.store import FragmentStore
 from exporter.readings import FAMILIES as READING_FAMILIES
 from exporter.readings import reading_samples
+from exporter.shard import ALONE, Shard
 from exporter.shared.clock import Clock
 from exporter.shared.errors import RunbookdError, TransientError
 from exporter.shared.log import get_log
@@ -47,24 +48,34 @@ class Schedule:
         clock: Clock,
         targets: Mapping[str, float],
         *,
+        shard: Shard = ALONE,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`targets` are the KPIs' bounds; `jitter` returns numbers from 0 to 1."""
+        """Make an empty schedule.
+
+        `targets` are the KPIs' bounds, `shard` says what is published here, and `jitter` returns
+        numbers from 0 to 1.
+        """
         self.states: list[SourceState] = []
         self._store = store
         self._clock = clock
         self._targets = targets
+        self._shard = shard
         self._jitter = jitter
         self._own = store.open(sources.FAMILIES, budgeted=False)
 
     def add(self, collector: str, metrics: Sequence[Metric], found: Iterable[Source]) -> None:
-        """Take the sources of a collector in. Raises RunbookdError when two have one name."""
+        """Take the sources of a collector in, but for polled ones that another shard runs.
+
+        Raises RunbookdError when two have one name.
+        """
         for source in found:
             fragments = self._store.open((*metrics, *READING_FAMILIES))
             state = SourceState(collector, source, fragments, self._clock.monotonic())
             if any(state.name == other.name for other in self.states):
                 raise RunbookdError(f"two sources are called {state.name}")
-            self.states.append(state)
+            if isinstance(source, StreamedSource) or self._shard.owns(state.name):
+                self.states.append(state)
 
     async def run(self) -> None:
         """Run all sources until cancelled."""
@@ -175,7 +186,13 @@ class Schedule:
             if state.failed(reason, reason):
                 _log.warning("source fails", source=state.name, reason=reason)
 
-        return _Publisher(state, self._samples, alive=lambda: self._succeeded(state), failed=failed)
+        return _Publisher(
+            state,
+            self._samples,
+            owns=self._shard.owns,
+            alive=lambda: self._succeeded(state),
+            failed=failed,
+        )
 
     def _expire(self, state: SourceState) -> None:
         if state.fragments.series:
@@ -239,11 +256,13 @@ class _Publisher:
         state: SourceState,
         samples: Callable[[Collected], Iterable[Sample]],
         *,
+        owns: Callable[[str], bool],
         alive: Callable[[], None],
         failed: Callable[[str], None],
     ) -> None:
         self._state = state
         self._samples = samples
+        self._owns = owns
         self.delete = state.fragments.delete
         self.begin = state.fragments.begin
         self.sweep = state.fragments.sweep
@@ -252,6 +271,8 @@ class _Publisher:
         self.failed = failed
 
     def put(self, key: str, samples: Iterable[Sample], readings: Iterable[Reading] = ()) -> None:
-        """Replace everything published under `key`."""
+        """Replace everything published under `key`, or nothing where another shard does."""
+        if not self._owns(key):
+            return
         collected = Collected(tuple(samples), tuple(readings))
         self._state.fragments.put(key, self._samples(collected))

@@ -11,7 +11,8 @@ from pydantic import Field, create_model, field_validator, model_validator
 
 from exporter.application import Application, Gauge, Saturation
 from exporter.contract import CollectorSpec
-from exporter.shared.config import Duration, Section, nearest
+from exporter.shard import Shard
+from exporter.shared.config import ConfigError, Duration, Problem, Section, nearest
 
 PREFIX = "EXPORTER__"
 
@@ -59,6 +60,36 @@ class Listen(Section):
     """Address to bind."""
     port: int = Field(default=9842, ge=0, le=65535)
     """Port to bind; 0 takes a free one and logs it."""
+
+
+class ShardSettings(Section):
+    """One of several exporters that share the work; all have the same settings but for `index`."""
+
+    total: int = Field(default=1, ge=1)
+    """How many exporters there are."""
+    index: int | None = Field(default=None, ge=0)
+    """Which of them this is, from 0; by default the number at the end of the host's name, as pods
+    of a StatefulSet have it."""
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> Self:
+        if self.index is not None and self.index >= self.total:
+            raise ValueError(f"index {self.index} is not below total {self.total}")
+        return self
+
+    def shard(self, host_name: str) -> Shard:
+        """Return the shard of this process. Raises ConfigError when the name has no number."""
+        index = self.index
+        if index is None and self.total > 1:
+            found = re.search(r"-(\d+)$", host_name)
+            if found is None:
+                message = f'"{host_name}" does not end in a number: set shard.index'
+                raise ConfigError([Problem("shard", 0, 0, message)])
+            index = int(found[1])
+            if index >= self.total:
+                message = f"{host_name} is no shard of {self.total}: raise shard.total"
+                raise ConfigError([Problem("shard", 0, 0, message)])
+        return Shard(index or 0, self.total)
 
 
 class SaturationSettings(Section):
@@ -230,6 +261,7 @@ class ExporterSettings(Section):
     """Targets that differ from the operations guide's, in base units: `error_ratio: 0.02`."""
     max_series: int = Field(default=300_000, ge=1)
     """Most series published by all sources together; the newest beyond it are dropped."""
+    shard: ShardSettings = ShardSettings()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("applications")

@@ -8,6 +8,7 @@ from exporter.application import Gauge
 from exporter.contract import CollectorSpec
 from exporter.kpi import CATALOGUE
 from exporter.settings import PREFIX, PRESETS, ExporterSettings, settings_model
+from exporter.shard import Shard
 from exporter.shared.config import ConfigError, Section, load_settings, read_yaml, validate
 from exporter.shared.plugins import discover
 
@@ -140,3 +141,17 @@ def test_the_shipped_example_is_valid() -> None:
     settings = load_settings(MODEL, example, prefix=PREFIX, environ={})
     always = {"app_metrics", "http_probe", "kubernetes", "postgres", "helm"}
     assert set(settings.enabled()) == always
+
+
+def test_a_shards_index_comes_from_the_pods_name_unless_it_is_set() -> None:
+    text = "shard: {total: 3}"
+    assert read(text).shard.shard("exporter-2") == Shard(2, 3)
+    assert read("shard: {total: 3, index: 1}").shard.shard("exporter-2") == Shard(1, 3)
+    assert read("").shard.shard("exporter-7d9f-xk2lp") == Shard(0, 1)
+    with pytest.raises(ConfigError, match="does not end in a number: set shard.index"):
+        read(text).shard.shard("exporter-7d9f-xk2lp")
+    with pytest.raises(ConfigError, match="exporter-3 is no shard of 3"):
+        read(text).shard.shard("exporter-3")
+    assert problems("shard: {total: 2, index: 2}") == [
+        "f.yaml:1:8: shard: index 2 is not below total 2"
+    ]
