@@ -62,6 +62,7 @@ CATALOGUE: Mapping[str, Kpi] = {
         Kpi("database_query_time", "Database query time (mean)", "seconds", DATABASE),
         Kpi("database_slow_queries", "Slow database queries", "count", DATABASE),
         Kpi("database_size", "Database size", "bytes", DATABASE),
+        Kpi("database_pool_ratio", "Database pool used", "ratio", (*DATABASE, "pgbouncer")),
         Kpi("database_growth", "Database growth", "bytes_per_day", DATABASE),
     )
 }

@@ -9,7 +9,7 @@ from exporter.aws_port import Aws, AwsAccount
 from exporter.command_port import Commands
 from exporter.shared.clock import Clock
 from exporter.shared.errors import PermanentError, TransientError
-from exporter.sql_port import Database
+from exporter.sql_port import Console, Database
 
 FollowedT_contra = TypeVar("FollowedT_contra", contravariant=True)
 
@@ -341,6 +341,10 @@ class Clients(Protocol):
 
     def database(self, dsn: str, *, statement_timeout: timedelta) -> Database:
         """Return the one connection to `dsn` of this process."""
+        ...
+
+    def pgbouncer(self, dsn: str) -> Console:
+        """Return the one admin console at `dsn` of this process."""
         ...
 
     def aws(self, account: AwsAccount) -> Aws:

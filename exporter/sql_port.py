@@ -52,3 +52,19 @@ class Database(Protocol):
     async def close(self) -> None:
         """Close the connection; a later query would open it again."""
         ...
+
+
+class Console(Protocol):
+    """The admin console of a pgbouncer."""
+
+    async def show(self, what: str) -> Sequence[Mapping[str, object]]:
+        """Return the rows of `SHOW what`.
+
+        Raises QueryRefusedError where this alone is refused, TransientError when pgbouncer is away
+        or lets nobody in, PermanentError when the address is none.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the connection; a later question would open it again."""
+        ...

@@ -281,6 +281,23 @@ class FakeDatabase:
         self.closed += 1
 
 
+class FakeConsole:
+    """Answers SHOW by what is shown; what nothing was said about has no rows."""
+
+    def __init__(self) -> None:
+        self.replies: dict[str, Outcome] = {}
+        self.closed = 0
+
+    async def show(self, what: str) -> Sequence[Mapping[str, object]]:
+        reply = self.replies.get(what, ())
+        if isinstance(reply, RunbookdError):
+            raise reply
+        return reply
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
 class FakeClients:
     """contract.Clients, all in memory."""
 
@@ -294,11 +311,15 @@ class FakeClients:
         self.nodes = NoNodes()
         self.resolver = FakeResolver()
         self.databases: dict[str, FakeDatabase] = {}
+        self.consoles: dict[str, FakeConsole] = {}
         self.accounts: dict[AwsAccount, FakeAws] = {}
 
     def database(self, dsn: str, *, statement_timeout: timedelta) -> FakeDatabase:
         del statement_timeout
         return self.databases.setdefault(dsn, FakeDatabase())
+
+    def pgbouncer(self, dsn: str) -> FakeConsole:
+        return self.consoles.setdefault(dsn, FakeConsole())
 
     def aws(self, account: AwsAccount) -> FakeAws:
         return self.accounts.setdefault(account, FakeAws())

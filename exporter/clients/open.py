@@ -12,6 +12,7 @@ from exporter.aws_port import AwsAccount
 from exporter.clients.aws import AwsConnection
 from exporter.clients.commands import CommandRunner
 from exporter.clients.http import USER_AGENT, HttpClient
+from exporter.clients.pgbouncer import PgbouncerConsole
 from exporter.clients.postgres import PostgresDatabase
 from exporter.clients.resolver import SystemResolver
 from exporter.shared.clock import Clock
@@ -41,12 +42,17 @@ class OpenClients:
         self.nodes = NodeStream(self.kube, clock)
         self.resolver = SystemResolver()
         self._databases: dict[tuple[str, timedelta], PostgresDatabase] = {}
+        self._consoles: dict[str, PgbouncerConsole] = {}
         self._accounts: dict[AwsAccount, AwsConnection] = {}
 
     def database(self, dsn: str, *, statement_timeout: timedelta) -> PostgresDatabase:
         """Return the one connection to `dsn` of this process, not opened yet."""
         key = (dsn, statement_timeout)
         return self._databases.setdefault(key, PostgresDatabase(dsn, statement_timeout))
+
+    def pgbouncer(self, dsn: str) -> PgbouncerConsole:
+        """Return the one admin console at `dsn` of this process, not opened yet."""
+        return self._consoles.setdefault(dsn, PgbouncerConsole(dsn))
 
     def aws(self, account: AwsAccount) -> AwsConnection:
         """Return the one connection to `account` of this process, not opened yet."""
@@ -60,6 +66,8 @@ class OpenClients:
         await self._connection.close()
         for database in self._databases.values():
             await database.close()
+        for console in self._consoles.values():
+            await console.close()
         for account in self._accounts.values():
             await account.close()
         await self.http.close()

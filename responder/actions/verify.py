@@ -29,6 +29,7 @@ COLLECTORS: Mapping[str, str] = {
     "database_slow_queries": "postgres",
     "database_size": "postgres",
     "database_growth": "postgres",
+    "database_pool_ratio": "pgbouncer",
 }
 """Which collector's last success tells how fresh a KPI is. One that is not listed is as old as the
 stalest source of all."""

@@ -1,21 +1,18 @@
 """A PostgreSQL server of one's own: fresh, fast, forgetful."""
 
-import os
-import pwd
-import shutil
 import signal
-import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import asyncpg
 
 from tests.bed.process import BedError, Process, free_port, program
+from tests.bed.unprivileged import home, owner
 
 HOST = "127.0.0.1"
-PREFIX = "bed-postgres-"
 SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -27,6 +24,33 @@ SETTINGS = {
 }
 
 
+STANDBY = "standby"
+"""Name under which a standby follows."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a server's files are, and whose."""
+
+    folder: Path
+    log: Path
+    user: str | None
+
+    @property
+    def data(self) -> Path:
+        """The server's data folder."""
+        return self.folder / "data"
+
+    async def make(self, tool: str, *options: str) -> None:
+        """Make the data folder with one of PostgreSQL's tools."""
+        making = await Process.start(
+            [_binary(tool), *options], log=self.log, name=tool, cwd=self.folder, user=self.user
+        )
+        async with making:
+            if await making.wait(30) != 0:
+                raise BedError(f"{tool} failed; its log:\n{making.tail()}")
+
+
 class Postgres:
     """A server on loopback that trusts everyone; its superuser is `postgres`."""
 
@@ -36,37 +60,54 @@ class Postgres:
 
     @classmethod
     @asynccontextmanager
-    async def start(cls, root: Path) -> AsyncIterator[Self]:
+    async def start(
+        cls, root: Path, settings: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Self]:
         """Make a cluster, run it, and remove it at the end; its log is `root/postgres.log`."""
-        user = _user()
-        home, log = _folders(root, user)
-        try:
-            data = home / "data"
-            await _initdb(data, log, user)
-            port = free_port()
-            options = [f"-c{key}={value}" for key, value in SETTINGS.items()]
-            argv = [_binary("postgres"), f"-D{data}", f"-p{port}", *options]
+        user = owner()
+        with home(root, "postgres", user) as folder:
+            place = Place(folder, root / "postgres.log", user)
+            options = ("--auth=trust", "--username=postgres", "--locale=C.UTF-8", "--no-sync")
+            await place.make("initdb", f"--pgdata={place.data}", *options)
+            async with cls._run(place, settings or {}) as server:
+                yield server
 
-            async def ready() -> bool:
-                return await _answers(port)
+    @asynccontextmanager
+    async def standby(self, root: Path) -> AsyncIterator["Postgres"]:
+        """Run a copy that follows this server; its log is `root/standby.log`."""
+        user = owner()
+        with home(root, "standby", user) as folder:
+            place = Place(folder, root / "standby.log", user)
+            source = f"host={HOST} port={self.port} user=postgres application_name={STANDBY}"
+            how = ("--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+            await place.make("pg_basebackup", f"--pgdata={place.data}", f"--dbname={source}", *how)
+            async with self._run(place, {}) as server:
+                yield server
 
-            # SIGQUIT is PostgreSQL's immediate shutdown: it takes its children and its shared
-            # memory along, which a killed postmaster cannot.
-            async with await Process.start(
-                argv,
-                log=log,
-                name="postgres",
-                cwd=home,
-                user=user,
-                ready=ready,
-                death_signal="QUIT",
-            ) as process:
-                try:
-                    yield cls(process, port)
-                finally:
-                    await process.stop(signal.SIGINT)
-        finally:
-            shutil.rmtree(home, ignore_errors=True)
+    @classmethod
+    @asynccontextmanager
+    async def _run(cls, place: "Place", settings: Mapping[str, str]) -> AsyncIterator[Self]:
+        port = free_port()
+        options = [f"-c{key}={value}" for key, value in {**SETTINGS, **settings}.items()]
+
+        async def ready() -> bool:
+            return await _answers(port)
+
+        # SIGQUIT is PostgreSQL's immediate shutdown: it takes its children and its shared memory
+        # along, which a killed postmaster cannot.
+        async with await Process.start(
+            [_binary("postgres"), f"-D{place.data}", f"-p{port}", *options],
+            log=place.log,
+            name="postgres",
+            cwd=place.folder,
+            user=place.user,
+            ready=ready,
+            death_signal="QUIT",
+        ) as process:
+            try:
+                yield cls(process, port)
+            finally:
+                await process.stop(signal.SIGINT)
 
     def dsn(self, database: str = "postgres") -> str:
         """Return the address of a database, as asyncpg and SQLAlchemy's drivers read it."""
@@ -102,32 +143,6 @@ def _dsn(port: int, database: str) -> str:
     return f"postgresql://postgres@{HOST}:{port}/{database}"
 
 
-def _user() -> str | None:
-    """Return whom to run as: PostgreSQL refuses root."""
-    if os.geteuid() != 0:
-        return None
-    names = {entry.pw_name for entry in pwd.getpwall()}
-    return "postgres" if "postgres" in names else "nobody"
-
-
-def _folders(root: Path, user: str | None) -> tuple[Path, Path]:
-    """Return the home and the log; the home is not below root, where another user can't enter."""
-    root.mkdir(parents=True, exist_ok=True)
-    _sweep()
-    home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
-    if user is not None:
-        shutil.chown(home, user)
-    return home, root / "postgres.log"
-
-
-def _sweep() -> None:
-    """Remove the homes whose owners were killed before they could."""
-    for home in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
-        owner = home.name.removeprefix(PREFIX).partition("-")[0]
-        if not Path("/proc", owner).exists():
-            shutil.rmtree(home, ignore_errors=True)
-
-
 def _binary(name: str) -> str:
     """Prefer Debian's own place: what is first on PATH may be a wrapper or another version."""
     places = Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
@@ -137,15 +152,6 @@ def _binary(name: str) -> str:
 
 def _major(path: Path) -> int:
     return int(path.parts[4])
-
-
-async def _initdb(data: Path, log: Path, user: str | None) -> None:
-    options = ("--auth=trust", "--username=postgres", "--locale=C.UTF-8", "--no-sync")
-    argv = [_binary("initdb"), f"--pgdata={data}", *options]
-    making = await Process.start(argv, log=log, name="initdb", cwd=data.parent, user=user)
-    async with making:
-        if await making.wait(30) != 0:
-            raise BedError(f"initdb failed; its log:\n{making.tail()}")
 
 
 async def _answers(port: int) -> bool:

@@ -31,8 +31,9 @@ class BedError(Exception):
 
 def program(*names: str, package: str) -> str:
     """Return the path of the first program found; raises BedError naming Debian's package."""
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin"  # where Debian keeps pgbouncer
     for name in names:
-        if found := shutil.which(name):
+        if found := shutil.which(name, path=path):
             return found
     raise BedError(f"{names[0]} is missing: run `make setup` as root, or install {package}")
 

@@ -86,6 +86,7 @@ def missing_packages() -> list[str]:
     here = {
         "python3-venv": _has_module("ensurepip") and _has_module("venv"),
         "postgresql": any(Path("/usr/lib/postgresql").glob("*/bin/postgres")) or _has("postgres"),
+        "pgbouncer": _has("pgbouncer"),
         "prometheus": _has("prometheus"),
         "promtool": _has("promtool") or not _has("prometheus"),
         "prometheus-alertmanager": _has("prometheus-alertmanager") or _has("alertmanager"),

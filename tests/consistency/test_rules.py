@@ -23,6 +23,11 @@ SUBJECTS = {"namespace", "workload", "workload_type", "pod", "node", "database"}
     "collector",  # what the exporter's own alerts are about
     "source",
 }
+LEVELS = {
+    ("namespace", "workload", "workload_type"): "namespace_workload",
+    ("database",): "database",
+    ("database", "pgbouncer"): "database_pgbouncer",
+}
 ANNOTATIONS = {"summary", "description", "runbook_url"}
 ABOUT_ABSENCE = "absent("
 EVERY_ALERT = pytest.mark.parametrize("name", sorted(SHIPPED.alerts))
@@ -156,8 +161,7 @@ def test_rules_read_only_what_the_exporter_publishes() -> None:
 
 def test_every_kpi_of_the_catalogue_has_a_recording_rule() -> None:
     for kpi in CATALOGUE.values():
-        level = "database" if kpi.subject == ("database",) else "namespace_workload"
-        rule = SHIPPED.recordings[f"{level}:kpi_{kpi.name}:rate"]
+        rule = SHIPPED.recordings[f"{LEVELS[kpi.subject]}:kpi_{kpi.name}:rate"]
         assert labels_of(rule) == set(kpi.subject)
         assert kpi.name in WITHIN
         assert kpi.name in VALUES

@@ -22,6 +22,7 @@ from tests.fake_clients import (
     TASK_MANAGER,
     FakeAws,
     FakeCommands,
+    FakeConsole,
     FakeDatabase,
     FakeKube,
     FakePod,
@@ -51,6 +52,9 @@ class World:
 
     def database(self, dsn: str, *, statement_timeout: timedelta) -> FakeDatabase:
         raise NotImplementedError(dsn, statement_timeout)
+
+    def pgbouncer(self, dsn: str) -> FakeConsole:
+        raise NotImplementedError(dsn)
 
     def aws(self, account: AwsAccount) -> FakeAws:
         raise NotImplementedError(account)
