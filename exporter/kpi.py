@@ -10,6 +10,9 @@ from typing import Literal
 
 WORKLOAD = ("namespace", "workload", "workload_type")
 DATABASE = ("database",)
+NODE = ("node",)
+CLAIM = ("namespace", "persistentvolumeclaim")
+CLUSTER = ()
 
 Unit = Literal[
     "seconds", "ratio", "requests_per_second", "per_day", "bytes", "bytes_per_day", "count"
@@ -58,6 +61,15 @@ CATALOGUE: Mapping[str, Kpi] = {
         Kpi("availability", "Availability", "ratio", WORKLOAD, 0.999, "above"),
         Kpi("network_latency", "Network latency", "seconds", WORKLOAD, 0.01),
         Kpi("restarts_per_day", "Pod restarts per day", "per_day", WORKLOAD, 1.0),
+        Kpi("node_cpu_ratio", "Node CPU used of allocatable", "ratio", NODE, 0.7),
+        Kpi("node_memory_ratio", "Node memory used of allocatable", "ratio", NODE, 0.8),
+        Kpi("node_disk_ratio", "Node disk used", "ratio", NODE, 0.85),
+        Kpi("volume_disk_ratio", "Volume used", "ratio", CLAIM, 0.85),
+        Kpi("workload_cpu_ratio", "CPU used of requests", "ratio", WORKLOAD, 0.7),
+        Kpi("workload_memory_ratio", "Memory used of requests", "ratio", WORKLOAD, 0.8),
+        Kpi("cluster_cpu_requested_ratio", "CPU requested of allocatable", "ratio", CLUSTER),
+        Kpi("cluster_memory_requested_ratio", "Memory requested of allocatable", "ratio", CLUSTER),
+        Kpi("cluster_pods_fit", "Pods that still fit", "count", CLUSTER),
         Kpi("database_connections_ratio", "Database connections used", "ratio", DATABASE, 0.8),
         Kpi("database_query_time", "Database query time (mean)", "seconds", DATABASE),
         Kpi("database_slow_queries", "Slow database queries", "count", DATABASE),

@@ -114,6 +114,7 @@ class FakePod:
 class FakePods:
     def __init__(self) -> None:
         self.pods: list[FakePod] = []
+        self.watched: list[WatchedPod] = []
         self.synced = True
 
     def matching(self, namespace: str, selector: Mapping[str, str]) -> Sequence[PodView]:
@@ -124,7 +125,7 @@ class FakePods:
         ]
 
     def everywhere(self) -> Sequence[WatchedPod]:
-        raise NotImplementedError
+        return self.watched
 
     async def follow(self, follower: Follower[WatchedPod]) -> None:
         raise NotImplementedError
@@ -133,11 +134,13 @@ class FakePods:
         raise NotImplementedError
 
 
-class NoNodes:
-    synced = True
+class FakeNodes:
+    def __init__(self) -> None:
+        self.nodes: list[WatchedNode] = []
+        self.synced = True
 
     def everywhere(self) -> Sequence[WatchedNode]:
-        raise NotImplementedError
+        return self.nodes
 
     async def follow(self, follower: Follower[WatchedNode]) -> None:
         raise NotImplementedError
@@ -162,10 +165,14 @@ class FakeKube:
     def __init__(self) -> None:
         self.objects: dict[str, Sequence[object] | RunbookdError] = {}
         self.answers: dict[str, Answer | RunbookdError] = {}
+        """To `ask`, and to a list of what comes without pages."""
         self.asked: list[tuple[str, str, Mapping[str, str]]] = []
         """Verb, path and query of each request, but for what pages through it."""
 
     async def list(self, path: str, query: Mapping[str, str]) -> bytes:
+        await asyncio.sleep(0)
+        if path in self.answers:
+            return (await self.ask(path, deadline=timedelta(0))).body
         return self._page("list", path, query)
 
     async def metadata(self, path: str, query: Mapping[str, str]) -> bytes:
@@ -308,7 +315,7 @@ class FakeClients:
         self.commands = FakeCommands()
         self.kube = FakeKube()
         self.pods = FakePods()
-        self.nodes = NoNodes()
+        self.nodes = FakeNodes()
         self.resolver = FakeResolver()
         self.databases: dict[str, FakeDatabase] = {}
         self.consoles: dict[str, FakeConsole] = {}

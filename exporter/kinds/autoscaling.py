@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from exporter.contract import Sample
-from exporter.kinds.words import WORKLOAD, bounded, gauge
+from exporter.kinds.words import bounded, gauge
+from exporter.kpi import WORKLOAD
 from exporter.shared.kube import WORKLOAD_KINDS
 from exporter.watch.objects import NO_META, Condition, Meta, View, condition
 

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 from exporter.contract import Sample
 from exporter.kinds.words import gauge
+from exporter.kpi import CLAIM
 from exporter.watch.objects import NO_META, Meta, View
 from exporter.watch.quantity import amount
-
-CLAIM = ("namespace", "persistentvolumeclaim")
 
 PHASE = gauge(
     "kpi_pvc_phase",

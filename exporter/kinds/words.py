@@ -4,7 +4,6 @@ from collections.abc import Set as AbstractSet
 
 from exporter.contract import Metric
 
-WORKLOAD = ("namespace", "workload", "workload_type")
 POD = ("namespace", "pod", "workload", "workload_type")
 CONTAINER = ("namespace", "pod", "container", "workload", "workload_type")
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from exporter.contract import Publisher, Sample
-from exporter.kinds.words import WORKLOAD, bounded, gauge
+from exporter.kinds.words import bounded, gauge
+from exporter.kpi import WORKLOAD
 from exporter.ports import WatchedReplicaSet
 from exporter.watch.objects import REVISION, DaemonSet, Deployment, StatefulSet, condition
 from exporter.watch.rollout import Rollout, of_daemon_set, of_deployment, of_stateful_set

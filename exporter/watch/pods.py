@@ -238,6 +238,7 @@ class PodStream:
     @property
     def synced(self) -> bool:
         """True once the first listing is complete."""
+        self._work.started()
         return self._pods.synced
 
     def everywhere(self) -> Sequence[WatchedPod]:

@@ -24,6 +24,15 @@ COLLECTORS: Mapping[str, str] = {
     "availability": "http_probe",
     "network_latency": "http_probe",
     "restarts_per_day": "kubernetes",
+    "node_cpu_ratio": "usage",
+    "node_memory_ratio": "usage",
+    "node_disk_ratio": "usage",
+    "volume_disk_ratio": "usage",
+    "workload_cpu_ratio": "usage",
+    "workload_memory_ratio": "usage",
+    "cluster_cpu_requested_ratio": "usage",
+    "cluster_memory_requested_ratio": "usage",
+    "cluster_pods_fit": "usage",
     "database_connections_ratio": "postgres",
     "database_query_time": "postgres",
     "database_slow_queries": "postgres",
@@ -37,16 +46,22 @@ stalest source of all."""
 REQUEST_COLLECTOR = "app_metrics"
 """Its KPIs are made of requests, and say nothing when there were few."""
 
-DATABASE_KPIS = frozenset(
-    {
-        "database_connections_ratio",
-        "database_query_time",
-        "database_slow_queries",
-        "database_size",
-        "database_growth",
-    }
-)
-"""Their subject is the alert's `database` label and not the workload."""
+SUBJECTS: Mapping[str, tuple[str, ...]] = {
+    "node_cpu_ratio": ("node",),
+    "node_memory_ratio": ("node",),
+    "node_disk_ratio": ("node",),
+    "volume_disk_ratio": ("namespace", "persistentvolumeclaim"),
+    "cluster_cpu_requested_ratio": (),
+    "cluster_memory_requested_ratio": (),
+    "cluster_pods_fit": (),
+    "database_connections_ratio": ("database",),
+    "database_query_time": ("database",),
+    "database_slow_queries": ("database",),
+    "database_size": ("database",),
+    "database_growth": ("database",),
+    "database_pool_ratio": ("database", "pgbouncer"),
+}
+"""KPIs that are not about a workload, with the alert's labels that name their subject."""
 
 FRESH_WINDOWS = 1.5
 """A value whose newest sample is older than this many windows is stale: by then most of what the
@@ -124,22 +139,29 @@ class Verify(Action[Params]):
 
 def _subject(target: Target, kpi: str, labels: Labels) -> Labels:
     """Return the labels of the KPI's series. Raises PermanentError when none is known."""
-    if kpi not in DATABASE_KPIS:
+    names = SUBJECTS.get(kpi)
+    if names is None:
         kind = target.kind.lower()
         return {"namespace": target.namespace, "workload": target.name, "workload_type": kind}
-    database = labels.get("database", "")
-    if not database:
-        raise PermanentError(f"{kpi} is about a database, and the alert names none")
-    return {"database": database}
+    subject = {name: labels.get(name, "") for name in names}
+    if not all(subject.values()):
+        raise PermanentError(f"{kpi} is about a {names[-1]}, and the alert names none")
+    return subject
+
+
+def _level(subject: Labels) -> str:
+    """Return what the recording rule's name starts with: the labels that its series keep."""
+    return "namespace_workload" if "workload" in subject else "_".join(subject) or "cluster"
 
 
 def _words(subject: Labels) -> str:
-    return subject.get("database") or f"{subject['namespace']}/{subject['workload']}"
+    values = [value for name, value in subject.items() if name != "workload_type"]
+    return "/".join(values) or "the cluster"
 
 
 async def _look(metrics: MetricsQuery, kpi: str, subject: Labels) -> Look:
     """Ask the four questions of one look, one after another: a look costs Prometheus little."""
-    level = "database" if "database" in subject else "namespace_workload"
+    level = _level(subject)
     series = selector(subject)
     collector = COLLECTORS.get(kpi)
     requests = None

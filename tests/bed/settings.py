@@ -98,6 +98,8 @@ def _exporter(places: Places) -> Callable[[Document], None]:
         document["kubeconfig"] = str(places.kubeconfig)
         collectors = document["collectors"]
         assert isinstance(collectors, dict)
+        collectors["usage"]["enabled"] = False  # the simulated cluster measures nothing
+        collectors["kubernetes"]["dns_names"] = ["localhost"]
         collectors["http_probe"]["targets"][0]["url"] = f"{places.probe_url}/health"
         collectors["postgres"]["databases"] = [{"name": "taskmanager", "dsn": places.postgres_dsn}]
 

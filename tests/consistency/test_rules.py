@@ -27,6 +27,9 @@ LEVELS = {
     ("namespace", "workload", "workload_type"): "namespace_workload",
     ("database",): "database",
     ("database", "pgbouncer"): "database_pgbouncer",
+    ("node",): "node",
+    ("namespace", "persistentvolumeclaim"): "namespace_persistentvolumeclaim",
+    (): "cluster",
 }
 ANNOTATIONS = {"summary", "description", "runbook_url"}
 ABOUT_ABSENCE = "absent("

@@ -25,10 +25,10 @@ from tests.fake_clients import (
     FakeConsole,
     FakeDatabase,
     FakeKube,
+    FakeNodes,
     FakePod,
     FakePods,
     FakeResolver,
-    NoNodes,
 )
 
 
@@ -43,7 +43,7 @@ class World:
     pods: FakePods = field(default_factory=FakePods)
     kube: FakeKube = field(default_factory=FakeKube)
     commands: FakeCommands = field(default_factory=FakeCommands)
-    nodes: NoNodes = field(default_factory=NoNodes)
+    nodes: FakeNodes = field(default_factory=FakeNodes)
     resolver: FakeResolver = field(default_factory=FakeResolver)
     applications: Sequence[Application] = (TASK_MANAGER,)
 
