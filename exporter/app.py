@@ -12,7 +12,7 @@ from pathlib import Path
 import exporter.collectors
 from exporter import schedule as schedules
 from exporter.clients.open import OpenClients
-from exporter.contract import CollectorSpec, Metric, PolledSource, Sample, Source
+from exporter.contract import CollectorSpec, Metric, OnDemand, PolledSource, Sample, Source
 from exporter.exposition.document import Document
 from exporter.exposition.store import FragmentStore
 from exporter.kpi import CATALOGUE
@@ -67,6 +67,8 @@ class Running:
 
     schedule: Schedule
     store: FragmentStore
+    probe: OnDemand | None = None
+    """What answers /probe, where a collector does."""
 
     def document(self) -> Document:
         """Return everything that is published now."""
@@ -80,6 +82,7 @@ class Running:
             self.schedule.missing,
             lambda: [state.record() for state in self.schedule.states],
             self.schedule.shown,
+            self.probe,
         )
 
 
@@ -107,11 +110,16 @@ async def running(
         for name, spec in enabled.items():
             found = [_paced(source, every) for source in spec.sources(sections[name], clients)]
             schedule.add(name, spec.metrics, found)
-        if any(spec.reads_kubernetes for spec in enabled.values()):
+        if any(spec.will_read_kubernetes(sections[name]) for name, spec in enabled.items()):
             await load_library()
         work = asyncio.create_task(schedule.run(), name="schedule")
         closing.add("schedule", lambda: cancel(work))
-        yield Running(schedule, store)
+        probes = [
+            spec.on_demand(sections[name], clients)
+            for name, spec in enabled.items()
+            if spec.on_demand is not None
+        ]
+        yield Running(schedule, store, next(iter(probes), None))
 
 
 def _paced(source: Source, every: timedelta | None) -> Source:

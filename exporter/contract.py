@@ -117,6 +117,19 @@ class StreamedSource:
 Source = PolledSource | StreamedSource
 
 
+class Reply(NamedTuple):
+    """What is answered to somebody who asks for something to be done now."""
+
+    status: int
+    """HTTP status."""
+    text: str
+    """A page of metrics with 200, else what is wrong, in words."""
+
+
+OnDemand = Callable[[Mapping[str, str], timedelta | None], Awaitable[Reply]]
+"""Takes the query of /probe and the time that the scrape has, where the caller is one."""
+
+
 @dataclass(frozen=True, slots=True)
 class CollectorSpec(Generic[SettingsT]):
     """The one constant of a collector module."""
@@ -131,6 +144,13 @@ class CollectorSpec(Generic[SettingsT]):
     """One source per configured instance; called once at start, must not connect yet."""
     kpis: tuple[str, ...] = field(default=())
     """KPIs that the collector gives readings of."""
-    reads_kubernetes: bool = False
+    reads_kubernetes: bool | Callable[[SettingsT], bool] = False
     """True when it asks the API server: that client library is loaded before any first pass, which
     its loading would slow down."""
+    on_demand: Callable[[SettingsT, Clients], OnDemand] | None = None
+    """What answers /probe; at most one collector has it."""
+
+    def will_read_kubernetes(self, settings: SettingsT) -> bool:
+        """Say whether it asks the API server when set up like this."""
+        reads = self.reads_kubernetes
+        return reads(settings) if callable(reads) else reads

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from exporter.application import Application
 from exporter.aws_port import Aws, AwsAccount
 from exporter.command_port import Commands
+from exporter.probe_port import Prober
 from exporter.shared.clock import Clock
 from exporter.shared.errors import PermanentError, TransientError
 from exporter.sql_port import Console, Database
@@ -266,14 +267,11 @@ class TooLongError(PermanentError):
 
 
 class HttpAnswer(NamedTuple):
-    """An HTTP answer with its timing."""
+    """An HTTP answer."""
 
     status: int
     body: bytes
     headers: Mapping[str, str]
-    connect_seconds: float | None
-    """TCP connect time; None when the connection was reused."""
-    total_seconds: float
 
 
 class Http(Protocol):
@@ -286,9 +284,8 @@ class Http(Protocol):
         deadline: timedelta,
         max_bytes: int,
         headers: Mapping[str, str] | None = None,
-        fresh: bool = False,
     ) -> HttpAnswer:
-        """GET `url`; `fresh` opens a new connection so that connect time is measured.
+        """GET `url` without following redirects.
 
         Raises TransientError (refused, reset), HttpTimeoutError, TooLongError (over `max_bytes`) or
         PermanentError (no address that can be asked).
@@ -307,6 +304,11 @@ class Clients(Protocol):
     @property
     def http(self) -> Http:
         """Bounded GETs."""
+        ...
+
+    @property
+    def prober(self) -> Prober:
+        """Timed HTTP requests on connections of their own."""
         ...
 
     @property

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from aiohttp import web
 
+from exporter.contract import OnDemand
 from exporter.exposition.document import CONTENT_TYPE, Document
 from exporter.shared.http import health_routes
 
@@ -12,6 +14,10 @@ INDEX = """<!doctype html><html lang="en"><title>kpi-exporter</title><h1>kpi-exp
 <li><a href="metrics">metrics</a><li><a href="healthz">healthz</a><li><a href="readyz">readyz</a>
 <li><a href="debug/collectors">debug/collectors</a>
 <li><a href="debug/events">debug/events</a></ul></html>"""
+
+
+LONGEST_SCRAPE = 3600
+"""Seconds; no scrape_timeout is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +31,12 @@ class Views:
     """One record for each source."""
     shown: Callable[[str], Sequence[Mapping[str, object]]]
     """Rows that sources show on a topic."""
+    probe: OnDemand | None = None
+    """What answers /probe; this one does I/O."""
 
 
 def build(views: Views) -> web.Application:
-    """Return the application: /metrics, /healthz, /readyz, /debug/... and an index."""
+    """Return the application: /metrics, /probe, /healthz, /readyz, /debug/... and an index."""
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=views.document().text(), headers={"Content-Type": CONTENT_TYPE})
@@ -39,6 +47,12 @@ def build(views: Views) -> web.Application:
     async def events(_request: web.Request) -> web.Response:
         return web.json_response({"events": list(views.shown("events"))})
 
+    async def probe(request: web.Request) -> web.Response:
+        if views.probe is None:
+            return web.Response(status=404, text="collector http_probe is not enabled\n")
+        reply = await views.probe(request.query, _scrape_timeout(request))
+        return web.Response(status=reply.status, text=reply.text)
+
     async def index(_request: web.Request) -> web.Response:
         return web.Response(text=INDEX, content_type="text/html")
 
@@ -48,8 +62,18 @@ def build(views: Views) -> web.Application:
         [
             web.get("/", index),
             web.get("/metrics", metrics),
+            web.get("/probe", probe),
             web.get("/debug/collectors", collectors),
             web.get("/debug/events", events),
         ]
     )
     return app
+
+
+def _scrape_timeout(request: web.Request) -> timedelta | None:
+    """Return the time that Prometheus gives the scrape, where it says so."""
+    try:
+        seconds = float(request.headers.get("X-Prometheus-Scrape-Timeout-Seconds", "nan"))
+    except ValueError:
+        return None
+    return timedelta(seconds=seconds) if 0 < seconds <= LONGEST_SCRAPE else None

@@ -22,6 +22,7 @@ from exporter.ports import (
     WatchedPod,
     WatchedReplicaSet,
 )
+from exporter.probe_port import Exchange, Request
 from exporter.shared.errors import PermanentError, RunbookdError, TransientError
 
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
@@ -62,7 +63,7 @@ Reply = HttpAnswer | RunbookdError
 
 
 def page(body: str, *, status: int = 200, kind: str = "text/plain; version=0.0.4") -> HttpAnswer:
-    return HttpAnswer(status, body.encode(), {"Content-Type": kind}, None, 0.01)
+    return HttpAnswer(status, body.encode(), {"Content-Type": kind})
 
 
 class FakeHttp:
@@ -79,9 +80,8 @@ class FakeHttp:
         deadline: timedelta,
         max_bytes: int,
         headers: Mapping[str, str] | None = None,
-        fresh: bool = False,
     ) -> HttpAnswer:
-        del deadline, headers, fresh
+        del deadline, headers
         self.asked.append(url)
         await asyncio.sleep(0)
         reply = self.replies[url]
@@ -91,6 +91,20 @@ class FakeHttp:
         if len(answer.body) > max_bytes:
             raise PermanentError("too long")
         return answer
+
+
+class FakeProber:
+    """Answers by URL, as FakeHttp does; what it was asked can be looked at."""
+
+    def __init__(self) -> None:
+        self.replies: dict[str, Exchange | Callable[[], Exchange]] = {}
+        self.asked: list[tuple[Request, timedelta]] = []
+
+    async def ask(self, request: Request, deadline: timedelta) -> Exchange:
+        self.asked.append((request, deadline))
+        await asyncio.sleep(0)
+        reply = self.replies[request.url]
+        return reply() if callable(reply) else reply
 
 
 @dataclass
@@ -183,6 +197,7 @@ class FakeKube:
 
     async def ask(self, path: str, *, deadline: timedelta) -> Answer:
         del deadline
+        self.asked.append(("ask", path, {}))
         answer = self.answers[path]
         if isinstance(answer, RunbookdError):
             raise answer
@@ -313,6 +328,7 @@ class FakeClients:
         self.clock = FakeClock()
         self.http = FakeHttp()
         self.commands = FakeCommands()
+        self.prober = FakeProber()
         self.kube = FakeKube()
         self.pods = FakePods()
         self.nodes = FakeNodes()

@@ -1,26 +1,23 @@
-"""Bounded GETs over aiohttp, with their timing."""
+"""Bounded GETs over aiohttp."""
 
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
-from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from exporter.ports import HttpAnswer, HttpTimeoutError, TooLongError
-from exporter.shared.clock import Clock
 from exporter.shared.errors import PermanentError, TransientError
 
 USER_AGENT = "runbookd-exporter"
 
 
 class HttpClient:
-    """Bounded GETs; connections are kept, but for those that are asked `fresh`."""
+    """ports.Http; connections are kept."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
 
     async def get(
         self,
@@ -29,25 +26,19 @@ class HttpClient:
         deadline: timedelta,
         max_bytes: int,
         headers: Mapping[str, str] | None = None,
-        fresh: bool = False,
     ) -> HttpAnswer:
         """GET `url` without following redirects.
 
         Raises TransientError (refused, reset), HttpTimeoutError, TooLongError (over `max_bytes`) or
         PermanentError (an address that is none).
         """
-        began = self._clock.monotonic()
-        timing = SimpleNamespace(connect=None)
         try:
             async with (
                 asyncio.timeout(deadline.total_seconds()),
-                self._session(fresh=fresh).get(
-                    url, headers=headers, allow_redirects=False, trace_request_ctx=timing
-                ) as answer,
+                self._opened().get(url, headers=headers, allow_redirects=False) as answer,
             ):
                 body = await _body(answer, max_bytes, url)
-                took = self._clock.monotonic() - began
-                return HttpAnswer(answer.status, body, answer.headers, timing.connect, took)
+                return HttpAnswer(answer.status, body, answer.headers)
         except TimeoutError as error:
             raise HttpTimeoutError(f"{_place(url)} did not answer in time") from error
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
@@ -58,35 +49,18 @@ class HttpClient:
 
     async def close(self) -> None:
         """Close all connections."""
-        while self._sessions:
-            await self._sessions.popitem()[1].close()
+        if self._session is not None:
+            await self._session.close()
 
-    def _session(self, *, fresh: bool) -> aiohttp.ClientSession:
-        """Return the session whose connections are kept, or not."""
-        if fresh not in self._sessions:
-            self._sessions[fresh] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(force_close=fresh),
+    def _opened(self) -> aiohttp.ClientSession:
+        """Return the session, made when a loop runs."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": USER_AGENT},
                 timeout=aiohttp.ClientTimeout(total=None),
-                trace_configs=[self._trace()],
             )
-        return self._sessions[fresh]
-
-    def _trace(self) -> aiohttp.TraceConfig:
-        """Measure how long a connection takes, from when its address is known."""
-
-        async def start(_session: object, context: SimpleNamespace, _params: object) -> None:
-            context.began = self._clock.monotonic()
-
-        async def end(_session: object, context: SimpleNamespace, _params: object) -> None:
-            context.trace_request_ctx.connect = self._clock.monotonic() - context.began
-
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_create_start.append(start)
-        trace.on_dns_resolvehost_end.append(start)
-        trace.on_connection_create_end.append(end)
-        return trace
+        return self._session
 
 
 async def _body(answer: aiohttp.ClientResponse, max_bytes: int, url: str) -> bytes:

@@ -14,6 +14,7 @@ from exporter.clients.commands import CommandRunner
 from exporter.clients.http import USER_AGENT, HttpClient
 from exporter.clients.pgbouncer import PgbouncerConsole
 from exporter.clients.postgres import PostgresDatabase
+from exporter.clients.prober import HttpProber
 from exporter.clients.resolver import SystemResolver
 from exporter.shared.clock import Clock
 from exporter.shared.kube_client import KubeConnection
@@ -34,13 +35,14 @@ class OpenClients:
         """`kubeconfig` None means the pod's service account, else the default kubeconfig."""
         self.clock = clock
         self.applications = applications
-        self.http = HttpClient(clock)
         self.commands = CommandRunner()
+        self.http = HttpClient()
         self._connection = KubeConnection(kubeconfig, user_agent=USER_AGENT)
         self.kube = KubeReads(self._connection)
         self.pods = PodStream(self.kube, clock)
         self.nodes = NodeStream(self.kube, clock)
         self.resolver = SystemResolver()
+        self.prober = HttpProber(clock, self.resolver)
         self._databases: dict[tuple[str, timedelta], PostgresDatabase] = {}
         self._consoles: dict[str, PgbouncerConsole] = {}
         self._accounts: dict[AwsAccount, AwsConnection] = {}

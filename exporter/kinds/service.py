@@ -46,10 +46,17 @@ class LoadBalancer(View, frozen=True):
     ingress: list[Ingress] | None = None
 
 
+class ServicePort(View, frozen=True):
+    """A port that a Service serves."""
+
+    port: int | None = None
+
+
 class ServiceSpec(View, frozen=True):
     """What a Service is."""
 
     type: str | None = None
+    ports: list[ServicePort] | None = None
 
 
 class ServiceStatus(View, frozen=True):

@@ -14,8 +14,10 @@ import pytest
 from exporter.application import Application
 from exporter.aws_port import AwsAccount
 from exporter.clients.http import HttpClient
+from exporter.clients.prober import HttpProber
 from exporter.collectors import app_metrics, http_probe
 from exporter.contract import Collected, PolledSource, Source
+from exporter.probes.settings import Settings, Target
 from exporter.shared.clock import SystemClock
 from tests.bed.process import Process, free_port
 from tests.fake_clients import (
@@ -48,7 +50,8 @@ class World:
     applications: Sequence[Application] = (TASK_MANAGER,)
 
     def __post_init__(self) -> None:
-        self.http = HttpClient(self.clock)
+        self.http = HttpClient()
+        self.prober = HttpProber(self.clock, self.resolver)
 
     def database(self, dsn: str, *, statement_timeout: timedelta) -> FakeDatabase:
         raise NotImplementedError(dsn, statement_timeout)
@@ -148,14 +151,14 @@ async def test_requests_to_real_pods_are_counted_once_through_a_restart(world: W
 
 async def test_a_probe_of_a_real_pod_times_its_connection_and_sees_it_go(world: World) -> None:
     pod = await world.pod("127.0.3.3")
-    target = http_probe.Target.model_validate(
+    target = Target.model_validate(
         {
             "name": "health",
             "url": f"http://127.0.3.3:{world.port}/health",
             "workload": "task-manager",
         }
     )
-    settings = http_probe.Settings(targets=(target,))
+    settings = Settings(targets=(target,))
     source = world.source(http_probe.sources(settings, world))
     found = values(await source.collect())
     assert found["kpi_probe_successhealth"] == 1

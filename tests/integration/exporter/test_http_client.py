@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from exporter.clients.http import HttpClient
-from exporter.shared.clock import SystemClock
+from exporter.ports import HttpTimeoutError, TooLongError
 from exporter.shared.errors import PermanentError, TransientError
 from tests.bed.process import free_port
 
@@ -53,35 +53,28 @@ async def base() -> AsyncIterator[str]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[HttpClient]:
-    client = HttpClient(SystemClock())
+    client = HttpClient()
     yield client
     await client.close()
 
 
-async def test_a_fresh_connection_is_timed_and_a_kept_one_is_not(
+async def test_an_answer_has_status_headers_and_body_and_what_was_sent_arrives(
     http: HttpClient, base: str
 ) -> None:
-    async def connect(*, fresh: bool) -> float | None:
-        answer = await http.get(f"{base}/echo", deadline=DEADLINE, max_bytes=9999, fresh=fresh)
-        assert answer.status == 200
-        assert 0 < answer.total_seconds < 2
-        return answer.connect_seconds
-
-    for _ in range(2):
-        seconds = await connect(fresh=True)
-        assert seconds is not None
-        assert 0 < seconds < 1
-    assert await connect(fresh=False) is not None
-    assert await connect(fresh=False) is None
+    sent = {"Accept": "text/plain"}
+    answer = await http.get(f"{base}/echo", deadline=DEADLINE, max_bytes=9999, headers=sent)
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("application/json")
+    assert b'"Accept": "text/plain"' in answer.body
 
 
 async def test_the_deadline_holds_against_a_server_that_hangs(http: HttpClient, base: str) -> None:
-    with pytest.raises(TransientError, match="in time"):
+    with pytest.raises(HttpTimeoutError, match="in time"):
         await http.get(f"{base}/hang", deadline=timedelta(milliseconds=50), max_bytes=10)
 
 
 async def test_a_longer_body_than_allowed_is_not_read(http: HttpClient, base: str) -> None:
-    with pytest.raises(PermanentError, match="more than 1000 bytes"):
+    with pytest.raises(TooLongError, match="more than 1000 bytes"):
         await http.get(f"{base}/big", deadline=DEADLINE, max_bytes=1000)
 
 
