@@ -38,11 +38,26 @@ class Series:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One series of a range query's answer."""
+
+    labels: Labels
+    points: Sequence[tuple[datetime, float]]
+    """By time; where there was no sample there is no point."""
+
+
 class MetricsQuery(Protocol):
     """Prometheus' query API. Raises TransientError (away, 5xx) or PermanentError (bad query)."""
 
     async def instant(self, promql: str, *, at: datetime | None = None) -> Sequence[Series]:
         """Evaluate an instant query."""
+        ...
+
+    async def over(
+        self, promql: str, start: datetime, end: datetime, step: timedelta
+    ) -> Sequence[Track]:
+        """Evaluate a range query, both ends included."""
         ...
 
 

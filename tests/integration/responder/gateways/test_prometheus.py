@@ -59,6 +59,21 @@ async def test_a_scalar_is_one_series_and_nothing_is_none(
     assert await metrics.instant("absent_metric") == []
 
 
+async def test_a_range_is_read_with_its_gaps(api: ScriptedApi, metrics: PrometheusGateway) -> None:
+    values = [[1700000000, "0.5"], [1700000030, "NaN"]]
+    api.script.append(result("matrix", [{"metric": {"i": "a"}, "values": values}]))
+    start, end = (datetime.fromtimestamp(1700000000 + at, UTC) for at in (0, 60))
+    (track,) = await metrics.over("x", start, end, timedelta(seconds=15))
+    assert track.labels == {"i": "a"}
+    assert track.points[0] == (start, 0.5)
+    assert isnan(track.points[1][1])
+    (asked,) = api.asked
+    form = parse_qs(asked.body.decode())
+    assert asked.path == "/prefix/api/v1/query_range"
+    wanted = {"start": "1700000000.000", "end": "1700000060.000", "step": "15.000"}
+    assert {name: form[name][0] for name in wanted} == wanted
+
+
 @pytest.mark.parametrize(
     "answer",
     [
