@@ -246,6 +246,13 @@ class ApiServer(KubeApi, Protocol):
         """GET `path` and return what comes, an error's status too. Raises TransientError."""
         ...
 
+    async def certificate(self) -> bytes | None:
+        """Return the certificate that the server shows, as DER; None where it speaks no TLS.
+
+        Whether it is valid is not asked: an expired one is what this is for. Raises TransientError.
+        """
+        ...
+
 
 class Resolver(Protocol):
     """The name resolution that every program of this pod uses."""

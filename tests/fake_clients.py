@@ -182,6 +182,8 @@ class FakeKube:
         """To `ask`, and to a list of what comes without pages."""
         self.asked: list[tuple[str, str, Mapping[str, str]]] = []
         """Verb, path and query of each request, but for what pages through it."""
+        self.shown: bytes | None = None
+        """The certificate that the server shows."""
 
     async def list(self, path: str, query: Mapping[str, str]) -> bytes:
         await asyncio.sleep(0)
@@ -202,6 +204,9 @@ class FakeKube:
         if isinstance(answer, RunbookdError):
             raise answer
         return answer
+
+    async def certificate(self) -> bytes | None:
+        return self.shown
 
     def _page(self, verb: str, path: str, query: Mapping[str, str]) -> bytes:
         paging = ("limit", "continue")

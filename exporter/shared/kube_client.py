@@ -120,6 +120,10 @@ class KubeConnection:
         call = _Call("GET", _with_query(path, query), _limits(deadline), accept=METADATA)
         return await self._read(call, path)
 
+    async def address(self) -> str:
+        """Return the server's address (`https://host:port`). Raises PermanentError."""
+        return str((await self._opened()).configuration.host)
+
     async def ask(self, path: str, *, deadline: timedelta) -> tuple[int, bytes]:
         """GET `path` and return status and body, whatever the status is.
 

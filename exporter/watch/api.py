@@ -1,13 +1,20 @@
 """The exporter's reads of the API server; it has no way to write."""
 
+import asyncio
+import ssl
 from collections.abc import Mapping
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from exporter.ports import Answer, Response
+from exporter.shared.errors import TransientError
 from exporter.shared.kube_client import KubeConnection
 
 LIST_DEADLINE = timedelta(seconds=60)
 """For one page or one object; the API server itself gives up a request after a minute."""
+
+
+HANDSHAKE_DEADLINE = timedelta(seconds=10)
 
 
 class KubeReads:
@@ -31,3 +38,26 @@ class KubeReads:
     async def ask(self, path: str, *, deadline: timedelta) -> Answer:
         """GET `path` and return what comes, an error's status too. Raises TransientError."""
         return Answer(*await self._connection.ask(path, deadline=deadline))
+
+    async def certificate(self) -> bytes | None:
+        """Return the certificate that the server shows, as DER; None where it speaks no TLS.
+
+        Whether it is valid is not asked: an expired one is what this is for. Raises TransientError.
+        """
+        address = urlsplit(await self._connection.address())
+        if address.scheme != "https" or address.hostname is None:
+            return None
+        unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        unverified.check_hostname = False
+        unverified.verify_mode = ssl.CERT_NONE
+        try:
+            async with asyncio.timeout(HANDSHAKE_DEADLINE.total_seconds()):
+                _, writer = await asyncio.open_connection(
+                    address.hostname, address.port or 443, ssl=unverified
+                )
+        except (OSError, TimeoutError) as error:
+            raise TransientError(f"no TLS handshake: {type(error).__name__}") from error
+        shown: ssl.SSLObject = writer.get_extra_info("ssl_object")
+        certificate = shown.getpeercert(binary_form=True)
+        writer.close()
+        return certificate

@@ -13,7 +13,7 @@ from exporter.watch.objects import Page, View
 
 T = TypeVar("T")
 
-PAGE = "250"
+PAGE = 250
 """Objects a page, as the reflector's: one page blocks the loop for less than 20 ms."""
 
 
@@ -52,14 +52,19 @@ class Kept(View, frozen=True):
 
 
 async def every(
-    kube: ApiServer, path: str, kind: type[T], query: Mapping[str, str] | None = None
+    kube: ApiServer,
+    path: str,
+    kind: type[T],
+    query: Mapping[str, str] | None = None,
+    *,
+    page: int = PAGE,
 ) -> list[T]:
-    """Return all objects at `path`, decoded as `kind`.
+    """Return all objects at `path`, decoded as `kind`; large ones take fewer a page.
 
     Raises TransientError or PermanentError as `kube.list` does, GoneError when the listing took
     longer than the server keeps it, PermanentError when a page cannot be read.
     """
-    return await _paged(kube.list, path, kind, query or {})
+    return await _paged(kube.list, path, kind, {**(query or {}), "limit": str(page)})
 
 
 async def every_metadata(
@@ -67,7 +72,8 @@ async def every_metadata(
 ) -> list[T]:
     """Return the metadata of all objects at `path`, decoded as `kind`. Raises as `every` does."""
     bare: type[Bare[T]] = Bare[kind]  # type: ignore[valid-type]  # built at run time
-    return [one.metadata for one in await _paged(kube.metadata, path, bare, query or {})]
+    asked = {**(query or {}), "limit": str(PAGE)}
+    return [one.metadata for one in await _paged(kube.metadata, path, bare, asked)]
 
 
 async def _paged(
@@ -78,7 +84,7 @@ async def _paged(
 ) -> list[T]:
     decoder = msgspec.json.Decoder(Page[kind])  # type: ignore[valid-type]  # built at run time
     found: list[T] = []
-    further = dict(query) | {"limit": PAGE}
+    further = dict(query)
     while True:
         body = await read(path, further)
         try:

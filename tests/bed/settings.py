@@ -101,6 +101,7 @@ def _exporter(places: Places) -> Callable[[Document], None]:
         collectors["usage"]["enabled"] = False  # the simulated cluster measures nothing
         collectors["kubernetes"]["dns_names"] = ["localhost"]
         collectors["http_probe"]["targets"][0]["url"] = f"{places.probe_url}/health"
+        collectors["security"]["enabled"] = False  # the simulation knows no rights and no TLS
         collectors["postgres"]["databases"] = [{"name": "taskmanager", "dsn": places.postgres_dsn}]
 
     return fill

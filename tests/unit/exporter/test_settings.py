@@ -139,7 +139,8 @@ def test_two_applications_of_one_name_are_refused() -> None:
 def test_the_shipped_example_is_valid() -> None:
     example = Path(exporter.collectors.__path__[0]).parent / "example.yaml"
     settings = load_settings(MODEL, example, prefix=PREFIX, environ={})
-    always = {"app_metrics", "http_probe", "kubernetes", "usage", "postgres", "helm"}
+    observed = {"app_metrics", "http_probe", "kubernetes", "usage", "postgres"}
+    always = observed | {"helm", "security"}
     assert set(settings.enabled()) == always
 
 

@@ -1,0 +1,140 @@
+"""What is found of pods, whatever they leave unsaid."""
+
+import copy
+import json
+from collections.abc import Mapping
+
+import msgspec
+import pytest
+
+from exporter.posture.pods import FINDINGS, Pod, by_workload, findings, is_latest
+from tests.json_fields import changed, paths
+
+CAREFUL: Mapping[str, object] = {
+    "metadata": {
+        "name": "task-manager-5d4f8c7b9-x2x4z",
+        "namespace": "default",
+        "uid": "1",
+        "creationTimestamp": "2026-11-01T00:00:00Z",
+        "labels": {"pod-template-hash": "5d4f8c7b9"},
+        "ownerReferences": [
+            {
+                "kind": "ReplicaSet",
+                "name": "task-manager-5d4f8c7b9",
+                "uid": "2",
+                "controller": True,
+            }
+        ],
+    },
+    "spec": {
+        "serviceAccountName": "task-manager",
+        "automountServiceAccountToken": False,
+        "hostNetwork": False,
+        "hostPID": False,
+        "hostIPC": False,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "volumes": [{"name": "scratch", "emptyDir": {}}],
+        "initContainers": [
+            {
+                "name": "migrate",
+                "image": "registry:5000/task-manager:v3",
+                "securityContext": {"privileged": False},
+            }
+        ],
+        "containers": [
+            {
+                "name": "task-manager",
+                "image": "registry:5000/task-manager:v3",
+                "resources": {"limits": {"cpu": "500m", "memory": "256Mi"}},
+                "securityContext": {"runAsUser": 1000, "capabilities": {"drop": ["ALL"]}},
+            }
+        ],
+    },
+    "status": {
+        "phase": "Running",
+        "containerStatuses": [
+            {"name": "task-manager", "imageID": "registry:5000/task-manager@sha256:abc"}
+        ],
+    },
+}
+
+
+def found(raw: object) -> set[str]:
+    return set(findings(msgspec.json.decode(json.dumps(raw), type=Pod)))
+
+
+def with_spec(**spec: object) -> Mapping[str, object]:
+    raw = copy.deepcopy(dict(CAREFUL))
+    raw["spec"] |= spec  # type: ignore[operator]  # JSON
+    return raw
+
+
+def test_of_a_careful_pod_nothing_is_found() -> None:
+    assert found(CAREFUL) == set()
+
+
+CONTAINER = {"name": "c", "image": "nginx", "securityContext": {"privileged": True, "runAsUser": 0}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "names"),
+    [
+        ({"hostNetwork": True}, {"host_network"}),
+        ({"hostPID": True}, {"host_pid"}),
+        ({"hostIPC": True}, {"host_ipc"}),
+        ({"volumes": [{"hostPath": {"path": "/"}}]}, {"host_path"}),
+        ({"automountServiceAccountToken": None}, set()),
+        (
+            {"serviceAccountName": "default", "automountServiceAccountToken": True},
+            {"default_service_account"},
+        ),
+        ({"serviceAccountName": "default"}, set()),
+        (
+            {"containers": [CONTAINER]},
+            {"latest_image", "privileged", "no_cpu_limit", "no_memory_limit"},
+        ),
+        (
+            {"containers": [CONTAINER], "securityContext": {}},
+            {
+                *("latest_image", "privileged", "no_cpu_limit", "no_memory_limit"),
+                "may_run_as_root",
+            },
+        ),
+        ({"initContainers": [CONTAINER]}, {"latest_image", "privileged"}),
+    ],
+)
+def test_each_finding_is_told_by_its_field(spec: Mapping[str, object], names: set[str]) -> None:
+    assert found(with_spec(**spec)) == names
+
+
+def test_without_any_security_context_a_pod_may_run_as_root() -> None:
+    containers = [{"name": "c", "image": "nginx:1", "resources": {"limits": {"cpu": 1}}}]
+    raw = with_spec(securityContext={}, initContainers=None, containers=containers)
+    assert found(raw) == {"may_run_as_root", "no_memory_limit", "no_security_context"}
+
+
+@pytest.mark.parametrize("path", list(paths(CAREFUL)), ids=str)
+def test_any_field_may_be_missing(path: tuple[object, ...]) -> None:
+    assert found(changed(CAREFUL, path)) <= set(FINDINGS)
+
+
+def test_findings_are_counted_by_workload() -> None:
+    raw = with_spec(hostNetwork=True)
+    pod = msgspec.json.decode(json.dumps(raw), type=Pod)
+    assert by_workload([pod, pod]) == {("default", "task-manager", "deployment", "host_network"): 2}
+
+
+@pytest.mark.parametrize(
+    ("image", "latest"),
+    [
+        ("nginx", True),
+        ("nginx:latest", True),
+        ("registry:5000/nginx", True),
+        ("registry:5000/nginx:1.27", False),
+        ("nginx@sha256:abc", False),
+        ("nginx:latest@sha256:abc", False),
+        ("", False),
+    ],
+)
+def test_an_image_without_a_fixed_tag_is_latest(image: str, *, latest: bool) -> None:
+    assert is_latest(image) is latest
