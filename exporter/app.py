@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 
 import exporter.collectors
 from exporter import schedule as schedules
@@ -55,9 +56,18 @@ def read_settings(path: Path | None, environ: Mapping[str, str], specs: Specs) -
     return load_settings(model(specs), path, prefix=PREFIX, environ=environ)
 
 
-def families(specs: Specs) -> tuple[Metric, ...]:
-    """Return every family that the exporter can publish, in the order of the exposition."""
-    collected = [metric for spec in specs.values() for metric in spec.metrics]
+def families(
+    specs: Specs, sections: Mapping[str, Section] = MappingProxyType({})
+) -> tuple[Metric, ...]:
+    """Return every family that the exporter can publish, in the order of the exposition.
+
+    `sections` are the collectors' settings, for those whose settings name families.
+    """
+    collected = [
+        metric
+        for name, spec in specs.items()
+        for metric in spec.published(sections.get(name) or spec.settings())
+    ]
     return (*collected, *schedules.FAMILIES, TARGET, BUILD, SHARD, SHARDS)
 
 
@@ -93,7 +103,7 @@ async def running(
     """Run the enabled collectors until the block ends; `every` stands in for their intervals."""
     sections = settings.enabled()
     enabled = {name: specs[name] for name in sorted(sections)}
-    store = FragmentStore(families(enabled), max_series=settings.max_series)
+    store = FragmentStore(families(enabled, sections), max_series=settings.max_series)
     own = store.open((TARGET, BUILD, SHARD, SHARDS), budgeted=False)
     own.put("targets", target_samples(settings.targets()))
     own.put("build", [Sample(BUILD, (version("runbookd"),), 1.0)])
@@ -109,7 +119,7 @@ async def running(
         closing.add("clients", clients.close)
         for name, spec in enabled.items():
             found = [_paced(source, every) for source in spec.sources(sections[name], clients)]
-            schedule.add(name, spec.metrics, found)
+            schedule.add(name, spec.published(sections[name]), found)
         if any(spec.will_read_kubernetes(sections[name]) for name, spec in enabled.items()):
             await load_library()
         work = asyncio.create_task(schedule.run(), name="schedule")

@@ -130,6 +130,10 @@ OnDemand = Callable[[Mapping[str, str], timedelta | None], Awaitable[Reply]]
 """Takes the query of /probe and the time that the scrape has, where the caller is one."""
 
 
+def _no_families(_settings: object) -> tuple[Metric, ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class CollectorSpec(Generic[SettingsT]):
     """The one constant of a collector module."""
@@ -149,6 +153,13 @@ class CollectorSpec(Generic[SettingsT]):
     its loading would slow down."""
     on_demand: Callable[[SettingsT, Clients], OnDemand] | None = None
     """What answers /probe; at most one collector has it."""
+    families: Callable[[SettingsT], tuple[Metric, ...]] = _no_families
+    """Metrics that the settings name, beside `metrics`; each begins with `kpi_` and a word that no
+    other collector's begin with."""
+
+    def published(self, settings: SettingsT) -> tuple[Metric, ...]:
+        """Return every family that the collector may publish under these settings."""
+        return (*self.metrics, *self.families(settings))
 
     def will_read_kubernetes(self, settings: SettingsT) -> bool:
         """Say whether it asks the API server when set up like this."""

@@ -76,5 +76,7 @@ CATALOGUE: Mapping[str, Kpi] = {
         Kpi("database_size", "Database size", "bytes", DATABASE),
         Kpi("database_pool_ratio", "Database pool used", "ratio", (*DATABASE, "pgbouncer")),
         Kpi("database_growth", "Database growth", "bytes_per_day", DATABASE),
+        Kpi("tasks_created_per_day", "Tasks created (UTC day)", "per_day", DATABASE),
+        Kpi("active_users", "Active users", "count", DATABASE),
     )
 }

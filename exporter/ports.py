@@ -348,8 +348,8 @@ class Clients(Protocol):
         """Runs other people's programs."""
         ...
 
-    def database(self, dsn: str, *, statement_timeout: timedelta) -> Database:
-        """Return the one connection to `dsn` of this process."""
+    def database(self, dsn: str, *, collector: str, statement_timeout: timedelta) -> Database:
+        """Return the one connection of `collector` to `dsn`; collectors do not delay each other."""
         ...
 
     def pgbouncer(self, dsn: str) -> Console:

@@ -342,8 +342,8 @@ class FakeClients:
         self.consoles: dict[str, FakeConsole] = {}
         self.accounts: dict[AwsAccount, FakeAws] = {}
 
-    def database(self, dsn: str, *, statement_timeout: timedelta) -> FakeDatabase:
-        del statement_timeout
+    def database(self, dsn: str, *, collector: str, statement_timeout: timedelta) -> FakeDatabase:
+        del collector, statement_timeout
         return self.databases.setdefault(dsn, FakeDatabase())
 
     def pgbouncer(self, dsn: str) -> FakeConsole:

@@ -43,14 +43,17 @@ class OpenClients:
         self.nodes = NodeStream(self.kube, clock)
         self.resolver = SystemResolver()
         self.prober = HttpProber(clock, self.resolver)
-        self._databases: dict[tuple[str, timedelta], PostgresDatabase] = {}
+        self._databases: dict[tuple[str, str, timedelta], PostgresDatabase] = {}
         self._consoles: dict[str, PgbouncerConsole] = {}
         self._accounts: dict[AwsAccount, AwsConnection] = {}
 
-    def database(self, dsn: str, *, statement_timeout: timedelta) -> PostgresDatabase:
-        """Return the one connection to `dsn` of this process, not opened yet."""
-        key = (dsn, statement_timeout)
-        return self._databases.setdefault(key, PostgresDatabase(dsn, statement_timeout))
+    def database(
+        self, dsn: str, *, collector: str, statement_timeout: timedelta
+    ) -> PostgresDatabase:
+        """Return the one connection of `collector` to `dsn`, not opened yet."""
+        name = f"{USER_AGENT}/{collector}"
+        key = (dsn, name, statement_timeout)
+        return self._databases.setdefault(key, PostgresDatabase(dsn, name, statement_timeout))
 
     def pgbouncer(self, dsn: str) -> PgbouncerConsole:
         """Return the one admin console at `dsn` of this process, not opened yet."""

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
-from exporter.clients.http import USER_AGENT
 from exporter.shared.errors import PermanentError, TransientError
 from exporter.sql_port import QueryDelayedError, QueryRefusedError
 
@@ -59,8 +58,9 @@ class PostgresDatabase:
     No message of its errors holds any part of the DSN. Queries wait for each other.
     """
 
-    def __init__(self, dsn: str, statement_timeout: timedelta) -> None:
+    def __init__(self, dsn: str, application_name: str, statement_timeout: timedelta) -> None:
         self._dsn = dsn
+        self._application_name = application_name
         self._statement_timeout = statement_timeout
         self._alone = asyncio.Lock()
         self._connection: Connection | None = None
@@ -68,7 +68,7 @@ class PostgresDatabase:
     async def fetch(self, query: str, *args: object) -> Rows:
         """Run a query and return all its rows. Raises as ports.Database says."""
         async with self._asking() as connection:
-            # A Record is a Mapping in all but name: it has keys, values and items.
+            # A Record does what our own queries need of a Mapping: [], get and items.
             return cast("Rows", await connection.fetch(query, *args))
 
     async def fetch_some(self, query: str, *, rows: int, within: timedelta) -> Rows:
@@ -79,7 +79,7 @@ class PostgresDatabase:
         async with self._asking() as connection, connection.transaction(readonly=True):
             await connection.execute(f"SET LOCAL statement_timeout = {_milliseconds(within)}")
             cursor = await connection.cursor(query)
-            return cast("Rows", await cursor.fetch(rows))
+            return [dict(row) for row in await cursor.fetch(rows)]
 
     async def close(self) -> None:
         """Close the connection; a later query would open it again."""
@@ -133,7 +133,7 @@ class PostgresDatabase:
                 timeout=CONNECT_DEADLINE.total_seconds(),
                 command_timeout=(limit + GRACE).total_seconds(),
                 server_settings={
-                    "application_name": USER_AGENT,
+                    "application_name": self._application_name,
                     "default_transaction_read_only": "on",
                     "statement_timeout": _milliseconds(limit),
                     "lock_timeout": _milliseconds(LOCK_TIMEOUT),

@@ -168,7 +168,9 @@ class Server:
         self._clock = clients.clock
         self._link: Link[Database] = Link(
             at,
-            lambda dsn: clients.database(dsn, statement_timeout=settings.statement_timeout),
+            lambda dsn: clients.database(
+                dsn, collector=SPEC.name, statement_timeout=settings.statement_timeout
+            ),
         )
         self._held = [
             Held(part) for part in parts(settings) if at.whole_server or not part.of_server

@@ -179,8 +179,10 @@ def number(row: Row, column: str) -> float | None:
 
 
 def text(row: Row, column: str) -> str:
-    """Return a column as text; empty where it is NULL or absent."""
+    """Return a column as text, a truth value as PostgreSQL writes it; empty where it is NULL."""
     value = row.get(column)
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return "" if value is None else str(value)
 
 

@@ -39,6 +39,8 @@ COLLECTORS: Mapping[str, str] = {
     "database_size": "postgres",
     "database_growth": "postgres",
     "database_pool_ratio": "pgbouncer",
+    "tasks_created_per_day": "sql_kpi",
+    "active_users": "sql_kpi",
 }
 """Which collector's last success tells how fresh a KPI is. One that is not listed is as old as the
 stalest source of all."""
@@ -60,6 +62,8 @@ SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "database_size": ("database",),
     "database_growth": ("database",),
     "database_pool_ratio": ("database", "pgbouncer"),
+    "tasks_created_per_day": ("database",),
+    "active_users": ("database",),
 }
 """KPIs that are not about a workload, with the alert's labels that name their subject."""
 

@@ -103,6 +103,9 @@ def _exporter(places: Places) -> Callable[[Document], None]:
         collectors["http_probe"]["targets"][0]["url"] = f"{places.probe_url}/health"
         collectors["security"]["enabled"] = False  # the simulation knows no rights and no TLS
         collectors["postgres"]["databases"] = [{"name": "taskmanager", "dsn": places.postgres_dsn}]
+        # They would need the application's own database, which scenarios take away from it: each
+        # query would then have an incident beside the application's.
+        collectors["sql_kpi"]["enabled"] = False
 
     return fill
 

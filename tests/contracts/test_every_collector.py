@@ -1,15 +1,16 @@
 """What every collector promises, run on whatever is discovered."""
 
-import re
 from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from exporter.app import collectors, families, model
+from exporter.collectors import sql_kpi
 from exporter.contract import CollectorSpec, Metric
 from exporter.exposition.store import FragmentStore
 from exporter.kpi import CATALOGUE
+from exporter.naming import label_complaint, metric_complaint
 from exporter.settings import PREFIX
 from exporter.shared.config import Section, load_settings
 from tests.fake_clients import FakeClients
@@ -18,12 +19,6 @@ SPECS = collectors()
 EXAMPLE = Path(__file__).parents[2] / "exporter" / "example.yaml"
 
 UNITS = ("_seconds", "_bytes", "_ratio", "_total", "_info", "_timestamp_seconds")
-FOREIGN_UNITS = re.compile(
-    r"_(ms|milliseconds|microseconds|minutes|hours|days|kb|mb|gb|kib|mib|gib|percent|pct)(_|$)"
-)
-TARGET_LABELS = {"cluster", "region", "zone", "env", "service", "instance", "job", "type", "le"}
-"""Labels that belong to the scrape configuration, or say nothing."""
-
 own_metrics = [
     pytest.param(metric, id=f"{name}-{metric.name}")
     for name, spec in SPECS.items()
@@ -39,11 +34,8 @@ def test_collectors_are_found() -> None:
 
 @pytest.mark.parametrize("metric", every_metric)
 def test_names_and_units_follow_prometheus_practice(metric: Metric) -> None:
-    assert re.fullmatch(r"kpi_[a-z0-9]+(_[a-z0-9]+)*", metric.name)
-    assert not FOREIGN_UNITS.search(metric.name)
-    assert metric.name.endswith("_total") == (metric.kind == "counter")
+    assert metric_complaint(metric.name, metric.kind) == ""
     assert metric.kind != "histogram" or metric.name.endswith(UNITS)
-    assert not metric.name.endswith(("_bucket", "_sum", "_count"))
 
 
 @pytest.mark.parametrize("metric", every_metric)
@@ -56,8 +48,12 @@ def test_help_is_a_sentence(metric: Metric) -> None:
 @pytest.mark.parametrize("metric", own_metrics)
 def test_labels_are_few_plain_and_name_the_subject(metric: Metric) -> None:
     assert len(set(metric.labels)) == len(metric.labels)
-    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", label) for label in metric.labels)
-    assert not TARGET_LABELS & set(metric.labels)
+    assert [label_complaint(label) for label in metric.labels] == [""] * len(metric.labels)
+
+
+def test_what_settings_name_cannot_clash_with_what_is_built_in() -> None:
+    built_in = {metric.name for metric in families(SPECS)}
+    assert not any(name.startswith(sql_kpi.PREFIX) for name in built_in)
 
 
 def test_no_two_families_have_one_name() -> None:

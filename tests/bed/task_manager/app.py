@@ -68,6 +68,8 @@ class TaskManager:
         try:
             if request.path.startswith("/tasks"):
                 self._misbehave()
+                if user := request.headers.get("X-User"):  # a real one would have a login
+                    await self._store.seen(user)
             return await handler(request)
         except StoreError as error:
             print(f"ERROR {request.method} {request.path} 500 {error}", flush=True)

@@ -11,12 +11,21 @@ SELECT pg_advisory_xact_lock(8000);
 CREATE TABLE IF NOT EXISTS tasks (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     title text NOT NULL,
-    done boolean NOT NULL DEFAULT false
+    done boolean NOT NULL DEFAULT false,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE IF NOT EXISTS sessions (
+    user_name text PRIMARY KEY,
+    last_seen timestamptz NOT NULL
 )
 """
 NEWEST = "SELECT id, title, done FROM tasks ORDER BY id DESC LIMIT 50"
 ONE = "SELECT id, title, done FROM tasks WHERE id = $1"
 INSERT = "INSERT INTO tasks (title) VALUES ($1) RETURNING id, title, done"
+SEEN = """
+INSERT INTO sessions (user_name, last_seen) VALUES ($1, now())
+ON CONFLICT (user_name) DO UPDATE SET last_seen = now()
+"""
 
 FAILURES = (
     asyncpg.PostgresError,
@@ -68,6 +77,10 @@ class Store:
     async def add(self, title: str) -> Task:
         """Create a task. Raises StoreError."""
         return (await self._rows(INSERT, title))[0]
+
+    async def seen(self, user: str) -> None:
+        """Note that a user is here. Raises StoreError."""
+        await self._rows(SEEN, user)
 
     async def close(self) -> None:
         """Drop every connection at once."""

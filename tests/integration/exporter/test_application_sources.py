@@ -53,8 +53,8 @@ class World:
         self.http = HttpClient()
         self.prober = HttpProber(self.clock, self.resolver)
 
-    def database(self, dsn: str, *, statement_timeout: timedelta) -> FakeDatabase:
-        raise NotImplementedError(dsn, statement_timeout)
+    def database(self, dsn: str, *, collector: str, statement_timeout: timedelta) -> FakeDatabase:
+        raise NotImplementedError(dsn, collector, statement_timeout)
 
     def pgbouncer(self, dsn: str) -> FakeConsole:
         raise NotImplementedError(dsn)

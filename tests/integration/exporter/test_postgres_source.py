@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from exporter.clients.http import USER_AGENT
 from exporter.clients.open import OpenClients
+from exporter.clients.postgres import PostgresDatabase
 from exporter.collectors.postgres import ABSENT, SPEC, DatabaseSettings, Settings
 from exporter.contract import Collected, PolledSource
 from exporter.postgres.tables import TABLE_SIZE
@@ -39,6 +40,12 @@ async def clients() -> AsyncIterator[OpenClients]:
     opened = OpenClients(kubeconfig=None, applications=(), clock=SystemClock())
     yield opened
     await opened.close()
+
+
+def ours(clients: OpenClients, postgres: Postgres, limit: timedelta = LIMIT) -> PostgresDatabase:
+    """Return the connection that the collector asks over."""
+    dsn = postgres.dsn("taskmanager")
+    return clients.database(dsn, collector=SPEC.name, statement_timeout=limit)
 
 
 def source(clients: OpenClients, dsn: str) -> PolledSource:
@@ -71,7 +78,7 @@ async def refusal(asked: Awaitable[object]) -> tuple[type[Exception], str]:
 async def backends(postgres: Postgres) -> list[int]:
     """Return the process ids of the exporter's connections."""
     rows = await postgres.execute(
-        f"SELECT pid FROM pg_stat_activity WHERE application_name = '{USER_AGENT}'"  # noqa: S608 - our own constant
+        f"SELECT pid FROM pg_stat_activity WHERE application_name LIKE '{USER_AGENT}%'"  # noqa: S608 - our own constant
     )
     return [row["pid"] for row in rows]
 
@@ -171,7 +178,7 @@ async def test_a_held_lock_costs_no_second_connection_and_only_what_it_is_about(
 ) -> None:
     holder = await asyncpg.connect(postgres.dsn("taskmanager"))
     await holder.execute("CREATE TABLE held (id int PRIMARY KEY); CREATE TABLE free ()")
-    database = clients.database(postgres.dsn("taskmanager"), statement_timeout=LIMIT)
+    database = ours(clients, postgres)
     async with holder.transaction():
         await holder.execute("LOCK TABLE held IN ACCESS EXCLUSIVE MODE")
         asked = [database.fetch("SELECT * FROM held") for _ in range(3)]
@@ -198,7 +205,7 @@ async def test_a_held_lock_costs_no_second_connection_and_only_what_it_is_about(
 async def test_a_pass_that_is_cancelled_leaves_the_connection_usable(
     postgres: Postgres, clients: OpenClients
 ) -> None:
-    database = clients.database(postgres.dsn("taskmanager"), statement_timeout=LIMIT)
+    database = ours(clients, postgres)
     assert [dict(row) for row in await database.fetch("SELECT 1 AS one")] == [{"one": 1}]
     first = await backends(postgres)
     with pytest.raises(TimeoutError):
@@ -210,7 +217,7 @@ async def test_a_pass_that_is_cancelled_leaves_the_connection_usable(
 
 async def test_queries_are_bounded_and_read_only(postgres: Postgres, clients: OpenClients) -> None:
     quick = timedelta(milliseconds=100)
-    database = clients.database(postgres.dsn("taskmanager"), statement_timeout=quick)
+    database = ours(clients, postgres, quick)
     for query, kind, reason in (
         ("SELECT pg_sleep(5)", QueryDelayedError, "timeout"),
         ("CREATE TABLE forbidden ()", QueryRefusedError, "read_only"),
@@ -225,7 +232,7 @@ async def test_what_somebody_wrote_cannot_write_however_it_tries(
     postgres: Postgres, clients: OpenClients
 ) -> None:
     await postgres.execute("CREATE TABLE kept AS SELECT 1 AS id", "taskmanager")
-    database = clients.database(postgres.dsn("taskmanager"), statement_timeout=LIMIT)
+    database = ours(clients, postgres)
 
     async def some(query: str, within: timedelta = LIMIT) -> list[dict[str, object]]:
         return [dict(row) for row in await database.fetch_some(query, rows=3, within=within)]

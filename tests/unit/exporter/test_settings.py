@@ -140,7 +140,7 @@ def test_the_shipped_example_is_valid() -> None:
     example = Path(exporter.collectors.__path__[0]).parent / "example.yaml"
     settings = load_settings(MODEL, example, prefix=PREFIX, environ={})
     observed = {"app_metrics", "http_probe", "kubernetes", "usage", "postgres"}
-    always = observed | {"helm", "security"}
+    always = observed | {"helm", "security", "sql_kpi"}
     assert set(settings.enabled()) == always
 
 

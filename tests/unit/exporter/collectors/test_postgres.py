@@ -47,7 +47,9 @@ class Watched:
         (source,) = SPEC.sources(made, self.clients)
         assert isinstance(source, PolledSource)
         self.source = source
-        self.database = self.clients.database(DSN, statement_timeout=made.statement_timeout)
+        self.database = self.clients.database(
+            DSN, collector="", statement_timeout=made.statement_timeout
+        )
         self.database.replies = replies()
         self.queries = {
             part.name: str(part.query(V15.facts))
@@ -229,7 +231,9 @@ async def test_an_address_that_changes_moves_the_one_connection(tmp_path: Path) 
         await watched.source.collect()
     for dsn in ("postgresql://a\n", "postgresql://b\n"):
         file.write_text(dsn)
-        database = watched.clients.database(dsn.strip(), statement_timeout=timedelta(0))
+        database = watched.clients.database(
+            dsn.strip(), collector="", statement_timeout=timedelta(0)
+        )
         database.replies = replies()
         await watched.source.collect()
         await watched.source.collect()
