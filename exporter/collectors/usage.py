@@ -7,7 +7,6 @@ what pods have reserved.
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from itertools import chain
@@ -156,7 +155,7 @@ class _Summaries:
     async def _all(self, publisher: Publisher) -> None:
         names = {node.name for node in self._clients.nodes.everywhere()}
         pods = {pod.uid: pod for pod in self._clients.pods.everywhere()}
-        for gone in self._failures.keys() - names:
+        for gone in self._missed.keys() - names:
             publisher.delete(_health_key(gone))
             publisher.delete(_data_key(gone))
             del self._failures[gone], self._missed[gone]
@@ -203,8 +202,6 @@ def _health_key(node: str) -> str:
 async def _capacity(settings: Settings, clients: Clients) -> Collected:
     """Tell what is reserved, and what still fits."""
     await _synced(clients, settings.timeout)
-    if not (clients.nodes.synced and clients.pods.synced):
-        raise TransientError("nodes and pods are not listed yet")
     nodes, pods = clients.nodes.everywhere(), clients.pods.everywhere()
     by_node = capacity.held(pods)
     size = capacity.pod_size(pods, _configured(settings.pod_size))
@@ -222,11 +219,13 @@ def _configured(size: PodSizeSettings | None) -> Resources | None:
 
 
 async def _synced(clients: Clients, within: timedelta) -> None:
-    """Wait until nodes and pods are listed, but no longer than `within`."""
-    with suppress(TimeoutError):
+    """Wait until nodes and pods are listed. Raises TransientError when they are not in time."""
+    try:
         async with asyncio.timeout(within.total_seconds()):
             while not (clients.nodes.synced and clients.pods.synced):
                 await clients.clock.sleep(A_LITTLE)
+    except TimeoutError as error:
+        raise TransientError("nodes and pods are not listed yet") from error
 
 
 def _decoded(body: bytes | msgspec.Raw, kind: type[DecodedT]) -> DecodedT:
