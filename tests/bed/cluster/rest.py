@@ -22,9 +22,19 @@ PLURALS = {
     "StatefulSet": "statefulsets",
     "DaemonSet": "daemonsets",
     "HorizontalPodAutoscaler": "horizontalpodautoscalers",
+    "PersistentVolumeClaim": "persistentvolumeclaims",
+    "Job": "jobs",
+    "CronJob": "cronjobs",
+    "PodDisruptionBudget": "poddisruptionbudgets",
+    "EndpointSlice": "endpointslices",
 }
-GROUPS = dict.fromkeys(("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"), "apis/apps/v1")
-GROUPS["HorizontalPodAutoscaler"] = "apis/autoscaling/v2"
+GROUPS = {
+    **dict.fromkeys(("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"), "apis/apps/v1"),
+    **dict.fromkeys(("Job", "CronJob"), "apis/batch/v1"),
+    "HorizontalPodAutoscaler": "apis/autoscaling/v2",
+    "PodDisruptionBudget": "apis/policy/v1",
+    "EndpointSlice": "apis/discovery.k8s.io/v1",
+}
 WHOLE_CLUSTER = {"Namespace", "Node"}
 
 

@@ -167,3 +167,79 @@ async def test_the_exporter_only_reads_and_watches_pods_once(exporter: Exporter)
     ours = [one for one in exporter.cluster.requests() if one.user_agent == USER_AGENT]
     assert {one.verb for one in ours} <= {"get", "list", "watch"}
     assert [one.path for one in ours].count("/api/v1/pods") == 1
+
+
+def named(kind: str, name: str, api: str = "v1", **fields: object) -> dict[str, object]:
+    return {
+        "apiVersion": api,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": "default"},
+        **fields,
+    }
+
+
+POD_SPEC = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "nowhere:1"}]}
+JOB = {"template": {"spec": POD_SPEC}}
+OBJECTS = {
+    "kpi_job_pods_active": named("Job", "backup", "batch/v1", spec=JOB),
+    "kpi_cronjob_suspended": named(
+        "CronJob", "nightly", "batch/v1", spec={"schedule": "0 2 * * *", "jobTemplate": {}}
+    ),
+    "kpi_hpa_replicas_max": named(
+        "HorizontalPodAutoscaler",
+        "task-manager-hpa",
+        "autoscaling/v2",
+        spec={"scaleTargetRef": {"kind": "Deployment", "name": "x"}, "maxReplicas": 10},
+    ),
+    "kpi_pvc_requested_bytes": named(
+        "PersistentVolumeClaim", "data", spec={"resources": {"requests": {"storage": "1Gi"}}}
+    ),
+    "kpi_load_balancer_addresses": named(
+        "Service", "web", spec={"type": "LoadBalancer", "ports": [{"port": 8000}]}
+    ),
+    "kpi_service_endpoints_ready": {
+        **named("EndpointSlice", "web-1", "discovery.k8s.io/v1", addressType="IPv4", endpoints=[]),
+        "metadata": {
+            "name": "web-1",
+            "namespace": "default",
+            "labels": {"kubernetes.io/service-name": "web"},
+        },
+    },
+}
+"""By a metric that the object has without any controller's help."""
+
+
+async def test_objects_of_every_kind_come_and_go_with_their_series(exporter: Exporter) -> None:
+    for obj in OBJECTS.values():
+        await exporter.cluster.apply(obj)
+    for metric in OBJECTS:
+
+        def is_there(metric: str = metric) -> bool:
+            return len(exporter.series(metric)) == 1
+
+        await exporter.until(is_there, f"{metric} is there")
+    for obj in OBJECTS.values():
+        metadata = obj["metadata"]
+        assert isinstance(metadata, dict)
+        await exporter.cluster.delete(str(obj["kind"]), "default", metadata["name"])
+    for metric in OBJECTS:
+
+        def is_gone(metric: str = metric) -> bool:
+            return not exporter.series(metric)
+
+        await exporter.until(is_gone, f"{metric} is gone")
+
+
+async def test_warnings_are_counted_and_the_last_events_shown(exporter: Exporter) -> None:
+    events = exporter.pages["events"]
+    await exporter.until(lambda: events.synced, "events are listed")
+    assert exporter.series("kpi_warning_events_total") == {}
+    await exporter.cluster.apply(named("Pod", "no-image", spec=POD_SPEC))
+    failed = ("default", "Pod", "Failed")
+    await exporter.until(
+        lambda: exporter.series("kpi_warning_events_total").get(failed), "a warning is counted"
+    )
+    await exporter.until(
+        lambda: any(row["reason"] == "Failed" for row in events.shown["events"]), "it is shown"
+    )
+    assert {row["object"] for row in events.shown["events"]} == {"Pod/no-image"}
