@@ -203,6 +203,7 @@ class Schedule:
                 older_than_seconds=state.expires_after.total_seconds(),
             )
         state.fragments.clear()
+        state.shown.clear()
 
     def _back_off(self, state: SourceState, first: timedelta, longest: timedelta) -> timedelta:
         """Return a wait between nothing and twice the last bound (full jitter), within `longest`.

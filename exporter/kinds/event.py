@@ -277,6 +277,7 @@ class EventPublisher:
         self._counts.sweep()
         for sample in self._counts.samples():
             self._put(sample)
+        self._news = True  # what was shown before may have been dropped as too old
         self._publisher.sweep()
 
     def alive(self) -> None:

@@ -94,6 +94,7 @@ async def test_the_pages_tell_how_each_source_fares_and_hold_no_secret(exporter:
     assert status == 200
     assert records["self"]["up"] is True
     assert records["self"]["series"] > 0
+    assert json.loads((await exporter.get("/debug/events"))[1]) == {"events": []}
     _, page = await exporter.get("/metrics")
     assert 'kpi_postgres_up{database="away"} 0.0' in page
     assert "hunter2" not in text + page + exporter.log.read_text()

@@ -376,3 +376,22 @@ async def test_the_record_of_a_source_tells_no_secret_of_a_bug(world: World) -> 
         [state] = world.schedule.states
         assert state.record()["last_error"] == "ValueError"
         assert state.record()["failures"] == {"bug": 1}
+
+
+async def test_what_a_stream_shows_is_seen_until_it_is_too_old() -> None:
+    world = World()
+    rows = iter([[{"reason": "BackOff"}]])
+
+    async def run(publisher: Publisher) -> None:
+        for row in rows:  # only at the first start
+            publisher.show("events", row)
+            publisher.alive()
+        await asyncio.Event().wait()
+
+    world.stream("events", run)
+    async with world.run():
+        await world.advance(59)
+        assert world.schedule.shown("events") == [{"reason": "BackOff"}]
+        assert world.schedule.shown("nothing") == []
+        await world.advance(2)
+        assert world.schedule.shown("events") == []
