@@ -141,7 +141,23 @@ def _probes(page: Page) -> Iterator[Finding]:
         else:
             status = page.value("kpi_probe_status_code", probe=probe)
             answer = f"answers with status {status:.0f}" if status else "does not answer"
-            yield Finding(Mark.BAD, "Probes", probe, answer)
+            reasons = [
+                each.labels["reason"] for each in page.of("kpi_probe_failure_reason", probe=probe)
+            ]
+            yield Finding(Mark.BAD, "Probes", probe, _why(answer, reasons))
+    for series in page.of("kpi_probe_skipped_reason"):
+        text = _why("cannot be probed", [series.labels["reason"]])
+        yield Finding(Mark.UNKNOWN, "Probes", series.labels["probe"], text)
+    for series in page.of("kpi_probe_suspect"):
+        if series.value:
+            text = "not known: the exporter itself was held up"
+            yield Finding(Mark.UNKNOWN, "Probes", series.labels["probe"], text)
+
+
+def _why(text: str, reasons: Sequence[str]) -> str:
+    """Put the reasons of a finding behind it; a status speaks for itself."""
+    words = ", ".join(reason.replace("_", " ") for reason in reasons if reason != "status")
+    return f"{text} ({words})" if words else text
 
 
 def _databases(page: Page) -> Iterator[Finding]:

@@ -54,7 +54,11 @@ def test_probes_and_databases_tell_what_they_saw() -> None:
     text = UP + (
         'kpi_probe_success{probe="web"} 1\nkpi_probe_duration_seconds{probe="web"} 0.012\n'
         'kpi_probe_success{probe="old"} 0\nkpi_probe_status_code{probe="old"} 503\n'
+        'kpi_probe_failure_reason{probe="old",reason="status"} 1\n'
         'kpi_probe_success{probe="gone"} 0\n'
+        'kpi_probe_failure_reason{probe="gone",reason="too_long"} 1\n'
+        'kpi_probe_skipped_reason{probe="front",reason="load_balancer_pending"} 1\n'
+        'kpi_probe_suspect{probe="web"} 0\nkpi_probe_suspect{probe="late"} 1\n'
         'kpi_postgres_up{database="main"} 1\nkpi_postgres_up{database="other"} 0\n'
         'kpi_postgres_connections_used{database="main"} 12\n'
         'kpi_postgres_max_connections{database="main"} 97\n'
@@ -62,7 +66,9 @@ def test_probes_and_databases_tell_what_they_saw() -> None:
     assert findings(text, "Probes") == [
         (Mark.GOOD, "web", "answers in 12 ms"),
         (Mark.BAD, "old", "answers with status 503"),
-        (Mark.BAD, "gone", "does not answer"),
+        (Mark.BAD, "gone", "does not answer (too long)"),
+        (Mark.UNKNOWN, "front", "cannot be probed (load balancer pending)"),
+        (Mark.UNKNOWN, "late", "not known: the exporter itself was held up"),
     ]
     assert findings(text, "Databases") == [
         (Mark.GOOD, "main", "is up, 12 of 97 connections used"),

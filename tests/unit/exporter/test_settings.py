@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -134,6 +135,15 @@ def test_a_resource_is_named_by_gauges_or_bounded_by_a_number() -> None:
 def test_two_applications_of_one_name_are_refused() -> None:
     text = application() + application().partition("applications:")[2]
     assert problems(text) == ["f.yaml:3:3: applications: two applications are called web"]
+
+
+def test_what_the_example_has_commented_out_is_valid_too() -> None:
+    example = Path(exporter.collectors.__path__[0]).parent / "example.yaml"
+    settings = read(re.sub(r"^( *)#(?=\S)", r"\1", example.read_text(), flags=re.MULTILINE))
+    assert [each.name for each in settings.applications] == ["task-manager", "annotated"]
+    probes = settings.enabled()["http_probe"].model_dump()
+    assert [target["name"] for target in probes["targets"]] == ["task-manager", "frontend", "shop"]
+    assert list(probes["modules"]) == ["strict"]
 
 
 def test_the_shipped_example_is_valid() -> None:
