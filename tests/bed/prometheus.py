@@ -24,6 +24,8 @@ class Scrape:
     target: str
     honor_labels: bool = True
     labels: Mapping[str, str] = field(default_factory=dict)
+    path: str = "/metrics"
+    params: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class Alert(msgspec.Struct, rename="camel"):
@@ -131,5 +133,7 @@ def _scrape_config(scrape: Scrape) -> dict[str, object]:
     return {
         "job_name": scrape.job,
         "honor_labels": scrape.honor_labels,
+        "metrics_path": scrape.path,
+        "params": {name: list(values) for name, values in scrape.params.items()},
         "static_configs": [{"targets": [scrape.target], "labels": dict(scrape.labels)}],
     }
