@@ -201,7 +201,10 @@ class Dialler(aiohttp.BaseConnector):
                 raise
             self._trail.say(f"the certificate is not verified: {error}")
             self._trail.tls = TlsFacts("", verified=False, expires=None)
-            made = await self._unverified(name, port)
+            try:
+                made = await self._unverified(name, port)
+            except (ProbeFailedError, OSError):
+                raise error from None  # what was wrong first
             self._trail.tls = _facts(made, verified=False)
             if terms.verify:
                 raise
@@ -211,9 +214,15 @@ class Dialler(aiohttp.BaseConnector):
         return made
 
     async def _unverified(self, name: str, port: int) -> ResponseHandler:
-        context = await self._contexts.get(self._request.tls, verify=False)
+        """Connect once more to the last address; the time counts where the request goes on."""
+        terms = self._request.tls
+        context = await self._contexts.get(terms, verify=False)
         raw = await _connect(self._trail.address or "", port)
-        return await self._upgraded(raw, context, name)
+        began = self._trail.now()
+        made = await self._upgraded(raw, context, name)
+        if not terms.verify:
+            self._trail.add(Phase.TLS, self._trail.now() - began)
+        return made
 
     async def _upgraded(
         self, raw: socket.socket, context: ssl.SSLContext | None = None, name: str | None = None

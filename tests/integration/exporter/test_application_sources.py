@@ -1,5 +1,6 @@
 """The sample application's own processes, scraped and probed as in production."""
 
+import asyncio
 import dataclasses
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -20,6 +21,7 @@ from exporter.contract import Collected, PolledSource, Source
 from exporter.probes.settings import Settings, Target
 from exporter.shared.clock import SystemClock
 from tests.bed.process import Process, free_port
+from tests.bed.web_server import raw_server
 from tests.fake_clients import (
     TASK_MANAGER,
     FakeAws,
@@ -167,3 +169,29 @@ async def test_a_probe_of_a_real_pod_times_its_connection_and_sees_it_go(world: 
     gone = await source.collect()
     assert values(gone)["kpi_probe_successhealth"] == 0
     assert gone.readings[0].value == 0.5
+
+
+async def test_a_probe_that_the_exporter_itself_held_up_is_suspect_and_not_lost(
+    world: World,
+) -> None:
+    async def never(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    def hold_up(seconds: float) -> None:
+        until = world.clock.monotonic() + seconds
+        while world.clock.monotonic() < until:
+            pass
+
+    async with raw_server(never) as port:
+        url = f"http://127.0.0.1:{port}/"
+        given = {"name": "slow", "url": url, "workload": "task-manager", "timeout": "300ms"}
+        settings = Settings(targets=(Target.model_validate(given),))
+        source = world.source(http_probe.sources(settings, world))
+        lost = values(await source.collect())
+        assert (lost["kpi_probe_successslow"], lost["kpi_probe_suspectslow"]) == (0, 0)
+        asyncio.get_running_loop().call_later(0.1, hold_up, 0.4)
+        held_up = values(await source.collect())
+    assert held_up["kpi_probe_suspectslow"] == 1
+    assert held_up["kpi_probe_loop_lag_secondsslow"] > 0.15
+    assert held_up["kpi_probe_failures_totalslow"] == 1, "the first one alone"
+    assert "kpi_probe_successslow" not in held_up

@@ -288,9 +288,11 @@ async def test_a_certificate_that_cannot_be_verified_still_tells_its_end(
         assert words in found.detail
         assert found.tls is not None
         assert (found.tls.verified, found.tls.expires) == (False, ends)
+        assert Phase.TLS not in found.phases
         lax = await ask(prober, url, tls=TlsTerms(verify=False, ca_file=ca_file))
         assert (lax.failure, lax.status) == (None, 200)
         assert lax.tls == found.tls
+        assert lax.phases[Phase.TLS] > 0
 
 
 async def test_the_name_a_certificate_is_for_can_be_another_one(
