@@ -226,7 +226,8 @@ class Server:
         readings: list[Reading] = []
         for held in self._held:
             age = timedelta(seconds=now - held.known_at) if held.collected else timedelta(0)
-            if age > EXPIRES_AFTER * self._settings.every(held.part.pace):
+            every = max(self._settings.every(held.part.pace), self._settings.timeout)
+            if age > EXPIRES_AFTER * every:
                 held.collected = None
             samples += held.samples(self._name)
             readings += held.collected.readings if held.collected else ()
