@@ -26,7 +26,7 @@ class Answers(BaseHTTPRequestHandler):
         sick = self.tag == "sick" and self.path == "/health"
         self.send_response(503 if sick else 200)
         self.end_headers()
-        self.wfile.write(f"{self.tag} {os.environ.get('POD_NAME', '')}\n".encode())
+        self.wfile.write(f"{self.tag} {os.environ.get('HOSTNAME', '')}\n".encode())
 
     @override
     def log_message(self, format: str, *args: object) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 DIGEST_DIGITS = 16
+KEPT = 3
 
 
 def home() -> Path:
@@ -32,29 +33,46 @@ def digest(*sources: Path, also: str = "") -> str:
     return found.hexdigest()[:DIGEST_DIGITS]
 
 
-def made(kind: str, key: str, make: Callable[[Path], None]) -> Path:
-    """Return the folder `kind`/`key` of the cache; `make` fills it the first time.
+def place(name: str, key: str) -> Path:
+    """Return the folder of the cache that is, or will be, what `key` says."""
+    return home() / f"{name}-{key}"
 
-    Other processes that want the same wait for it. One that fails leaves nothing behind.
+
+def made(name: str, key: str, make: Callable[[Path], None]) -> Path:
+    """Return the folder of the cache; `make` fills it the first time.
+
+    Other processes that want the same wait for it. One that fails leaves nothing behind. Of each
+    name, those not used for longest are removed: checkouts at different commits share the cache.
     """
-    place = home() / kind / key
-    if place.is_dir():
-        return place
-    with _alone(home() / kind):
-        if not place.is_dir():
-            draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=place.parent))
-            try:
-                make(draft)
-                draft.chmod(0o755)
-                draft.rename(place)
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
-    return place
+    wanted = place(name, key)
+    if not wanted.is_dir():
+        with _alone(name):
+            if not wanted.is_dir():
+                _fill(wanted, make)
+                _forget(name)
+    os.utime(wanted)
+    return wanted
+
+
+def _fill(wanted: Path, make: Callable[[Path], None]) -> None:
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=wanted.parent))
+    try:
+        make(draft)
+        draft.chmod(0o755)
+        draft.rename(wanted)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _forget(name: str) -> None:
+    known = sorted(home().glob(f"{name}-*"), key=lambda path: path.stat().st_mtime)
+    for old in known[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+def _alone(name: str) -> Iterator[None]:
+    home().mkdir(parents=True, exist_ok=True)
+    with (home() / f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -104,6 +104,13 @@ class RealCluster:
             raise ClusterError(f"kubectl {' '.join(args)}: {done.stderr.strip()}")
         return done.stdout
 
+    async def image(self, reference: str) -> None:
+        """Make `name:tag` runnable. Raises ValueError when it is not one of the bed's programs."""
+        name, _, tag = reference.partition(":")
+        if tag not in images.TAGS.get(name, ()):
+            raise ValueError(f"{reference!r} is not one of {images.TAGS}")
+        await self.load(await asyncio.to_thread(images.program, name))
+
     async def load(self, archive: Path) -> None:
         """Make the images of an OCI archive runnable on the node; once is enough."""
         if archive not in self._imported:

@@ -32,7 +32,7 @@ KWOK_STAGES = (
     "pod/fast/pod-delete",
 )
 """What a pretended node and its pods go through; kwok alone does nothing."""
-KIND = "programs"
+NAME = "programs"
 
 
 def key() -> str:
@@ -42,14 +42,14 @@ def key() -> str:
 
 def are_built() -> bool:
     """Say whether there is nothing to build."""
-    return (cache.home() / KIND / key()).is_dir()
+    return cache.place(NAME, key()).is_dir()
 
 
 def built() -> Path:
     """Return the folder of the programs. Raises BedError when they are not built yet."""
     if not are_built():
         raise BedError("the cluster's programs are not built: make e2e builds them")
-    return cache.home() / KIND / key()
+    return cache.place(NAME, key())
 
 
 def build() -> Path:
@@ -57,7 +57,7 @@ def build() -> Path:
 
     Raises BedError with the compiler's last words.
     """
-    return cache.made(KIND, key(), _build)
+    return cache.made(NAME, key(), _build)
 
 
 def _build(out: Path) -> None:

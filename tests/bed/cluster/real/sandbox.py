@@ -127,7 +127,7 @@ def _claim(init: int) -> tuple[Network, socket.socket]:
 
 
 def _home(network: Network) -> Path:
-    home = Path(tempfile.gettempdir()) / f"runbookd-{network.bed}"
+    home = Path(tempfile.gettempdir()) / network.bed
     if any(home.is_relative_to(place) for place in MASKED):
         raise BedError(f"{home} is hidden inside the bed: set TMPDIR to another place")
     return home

@@ -27,8 +27,6 @@ def environment(store: Store, pod: Obj, container: Obj, address: str) -> dict[st
     ports = [number(port, "containerPort") for port in parts(container, "ports")]
     found = {
         "POD_IP": address,
-        "POD_NAME": name_of(pod),
-        "POD_NAMESPACE": namespace_of(pod),
         "HOSTNAME": name_of(pod),
         "PYTHONUNBUFFERED": "1",
     }
