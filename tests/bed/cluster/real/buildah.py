@@ -1,5 +1,6 @@
 """Buildah, on a store of its own in the cache, and what it leaves for containerd."""
 
+import subprocess
 import tarfile
 import tempfile
 from collections.abc import Mapping
@@ -36,7 +37,8 @@ def build(recipe: Recipe, name: str) -> None:
     before = identity(name)
     run("bud", "-q", "--layers", "-t", name, *arguments, *mounts, *ignore, *files)
     if before and before != identity(name):
-        run("rmi", before)  # with its layers, but for those that the new one begins with
+        # With its layers, but for those that another begins with; refused while it has a name.
+        _buildah("rmi", before)
 
 
 def identity(name: str) -> str:
@@ -59,9 +61,13 @@ def archive(images: Mapping[str, str], file: Path) -> None:
 
 def run(*args: str) -> str:
     """Run buildah. Raises BedError with its last words."""
-    store = cache.home() / "buildah"
-    where = (f"--root={store / 'root'}", f"--runroot={store / 'run'}")
-    done = run_tool(*ALONE, "buildah", *where, *args, env=ENVIRONMENT, timeout_s=BUILD_SECONDS)
+    done = _buildah(*args)
     if done.returncode != 0:
         raise BedError(f"buildah {' '.join(args)} failed:\n{(done.stdout + done.stderr)[-3000:]}")
     return done.stdout.strip()
+
+
+def _buildah(*args: str) -> subprocess.CompletedProcess[str]:
+    store = cache.home() / "buildah"
+    where = (f"--root={store / 'root'}", f"--runroot={store / 'run'}")
+    return run_tool(*ALONE, "buildah", *where, *args, env=ENVIRONMENT, timeout_s=BUILD_SECONDS)

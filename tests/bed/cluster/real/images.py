@@ -38,6 +38,7 @@ UNNEEDED = (
 FROM_SCRATCH = "FROM scratch\nADD rootfs.tar /\n"
 PAUSE = "localhost/pause:1"
 PAUSE_FILE = 'FROM scratch\nCOPY pause /pause\nENTRYPOINT ["/pause"]\n'
+PROGRAMS = "localhost/bed-programs"
 CERTIFICATES = "/etc/build-certificates.pem"
 TOLD = ("PIP_INDEX_URL", "PIP_DEFAULT_TIMEOUT")
 """Settings of pip that hold inside a build as well."""
@@ -87,10 +88,12 @@ def program(name: str) -> Path:
 
     def make(folder: Path) -> None:
         say(f"building the image of {name}")
-        dockerfile = bed / "task_manager" / "Dockerfile"
+        buildah.build(_python_recipe(bed / "task_manager" / "Dockerfile"), PROGRAMS)
         for tag in TAGS[name]:
-            recipe = _python_recipe(dockerfile, MODULE=MODULES[name], TAG=tag)
-            buildah.build(recipe, f"localhost/{name}:{tag}")
+            # Not by build arguments: buildah takes the last build's for the same step's.
+            with tempfile.TemporaryDirectory() as context:
+                lines = f"FROM {PROGRAMS}\nENV MODULE={MODULES[name]} TAG={tag}\n"
+                buildah.build(_recipe(lines, Path(context)), f"localhost/{name}:{tag}")
         # A reference without a host means this one, to every container runtime.
         images = {
             f"localhost/{name}:{tag}": f"docker.io/library/{name}:{tag}" for tag in TAGS[name]
@@ -107,7 +110,7 @@ def _recipe(dockerfile: str, context: Path) -> Recipe:
     return Recipe(file, context)
 
 
-def _python_recipe(dockerfile: Path, **arguments: str) -> Recipe:
+def _python_recipe(dockerfile: Path) -> Recipe:
     """Return a recipe whose build may fetch packages as this machine does."""
     if not buildah.identity(_base()):
         _make_base()
@@ -117,7 +120,7 @@ def _python_recipe(dockerfile: Path, **arguments: str) -> Recipe:
     if certificates:
         told["PIP_CERT"] = CERTIFICATES
         mounts[CERTIFICATES] = Path(certificates).resolve()
-    return Recipe(dockerfile, ROOT, {"BASE": _base(), **told, **arguments}, mounts)
+    return Recipe(dockerfile, ROOT, {"BASE": _base(), **told}, mounts)
 
 
 def _base() -> str:

@@ -211,6 +211,7 @@ def kubelet(at: Places) -> list[str]:
         "tlsCertFile": str(keys.certificate("kubelet")),
         "tlsPrivateKeyFile": str(keys.key("kubelet")),
         "failSwapOn": False,
+        "volumeStatsAggPeriod": "5s",  # for statistics that are there when a test asks
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {
             "nodefs.available": "1%",
