@@ -2,19 +2,23 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 
 import exporter.collectors
+from exporter import itself
 from exporter import schedule as schedules
 from exporter.clients.open import OpenClients
-from exporter.contract import CollectorSpec, Metric, OnDemand, PolledSource, Sample, Source
+from exporter.contract import CollectorSpec, Metric, OnDemand, PolledSource, Source
 from exporter.exposition.document import Document
+from exporter.exposition.fragments import Fragments
+from exporter.exposition.scrape import METRICS as SCRAPE_METRICS
+from exporter.exposition.scrape import Scrapes
+from exporter.exposition.snapshots import Snapshots
 from exporter.exposition.store import FragmentStore
 from exporter.kpi import CATALOGUE
 from exporter.readings import TARGET, target_samples
@@ -29,11 +33,8 @@ from exporter.shared.log import get_log
 from exporter.shared.plugins import discover
 from exporter.shared.tasks import cancel, stop_signal, teardown
 
-BUILD = Metric(
-    "kpi_exporter_build_info", "Always 1; tells the exporter's version.", "gauge", ("version",)
-)
-SHARD = Metric("kpi_exporter_shard_index", "Which of the exporters this is, from 0.")
-SHARDS = Metric("kpi_exporter_shards", "How many exporters share the work.")
+MAX_SCRAPES = 40
+"""Scrapes at once; node_exporter's default."""
 
 Specs = Mapping[str, CollectorSpec[Section]]
 
@@ -68,32 +69,37 @@ def families(
         for name, spec in specs.items()
         for metric in spec.published(sections.get(name) or spec.settings())
     ]
-    return (*collected, *schedules.FAMILIES, TARGET, BUILD, SHARD, SHARDS)
+    return (*collected, *schedules.FAMILIES, TARGET, *itself.METRICS, *SCRAPE_METRICS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Running:
     """Sources at work, and what they publish."""
 
     schedule: Schedule
     store: FragmentStore
+    own: Fragments
+    """What the exporter says of itself."""
     probe: OnDemand | None = None
     """What answers /probe, where a collector does."""
+    scrapes: Scrapes | None = None
 
     def document(self) -> Document:
-        """Return everything that is published now."""
-        self.schedule.refresh()
+        """Return everything that is published now; holds the loop while it renders."""
+        for _ in self.refresh():
+            pass
         return self.store.document()
 
-    def views(self) -> Views:
-        """Return what the server shows."""
-        return Views(
-            self.document,
-            self.schedule.missing,
-            lambda: [state.record() for state in self.schedule.states],
-            self.schedule.shown,
-            self.probe,
-        )
+    def refresh(self) -> Iterator[None]:
+        """Bring what the exporter says of itself and its sources up to date, step by step."""
+        self.own.put("process", itself.process_samples())
+        if self.scrapes is not None:
+            self.own.put("scrapes", self.scrapes.samples())
+        yield from self.schedule.refresh()
+
+    def collectors(self) -> set[str]:
+        """Return the names of the collectors that have sources here."""
+        return {state.collector for state in self.schedule.states}
 
 
 @asynccontextmanager
@@ -104,11 +110,11 @@ async def running(
     sections = settings.enabled()
     enabled = {name: specs[name] for name in sorted(sections)}
     store = FragmentStore(families(enabled, sections), max_series=settings.max_series)
-    own = store.open((TARGET, BUILD, SHARD, SHARDS), budgeted=False)
-    own.put("targets", target_samples(settings.targets()))
-    own.put("build", [Sample(BUILD, (version("runbookd"),), 1.0)])
     shard = settings.shard.shard(socket.gethostname())
-    own.put("shard", [Sample(SHARD, (), shard.index), Sample(SHARDS, (), shard.total)])
+    own = store.open((TARGET, *itself.METRICS, *SCRAPE_METRICS), budgeted=False)
+    own.put("targets", target_samples(settings.targets()))
+    own.put("build", itself.build_samples())
+    own.put("shard", itself.shard_samples(shard))
     schedule = Schedule(store, clock, settings.targets(), shard=shard)
     async with teardown() as closing:
         clients = OpenClients(
@@ -129,7 +135,7 @@ async def running(
             for name, spec in enabled.items()
             if spec.on_demand is not None
         ]
-        yield Running(schedule, store, next(iter(probes), None))
+        yield Running(schedule, store, own, next(iter(probes), None))
 
 
 def _paced(source: Source, every: timedelta | None) -> Source:
@@ -149,7 +155,17 @@ async def serve(settings: ExporterSettings, specs: Specs, clock: Clock) -> None:
         teardown() as closing,
     ):
         listen = settings.listen
-        server = await Server.start(build(work.views()), listen.address, listen.port)
+        snapshots = Snapshots(work.store, clock, before=work.refresh)
+        closing.add("refresh", snapshots.close)
+        work.scrapes = Scrapes(snapshots, clock, work.collectors, MAX_SCRAPES)
+        views = Views(
+            work.scrapes.handle,
+            work.schedule.missing,
+            lambda: [state.record() for state in work.schedule.states],
+            work.schedule.shown,
+            work.probe,
+        )
+        server = await Server.start(build(views), listen.address, listen.port)
         closing.add("server", server.close, within=timedelta(seconds=10))
         _log.info("listening", url=server.url, sources=len(work.schedule.states))
         if not work.schedule.states:

@@ -2,9 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import chain
+from typing import TypeAlias
 
 from exporter import sources
 from exporter.contract import (
@@ -17,6 +18,7 @@ from exporter.contract import (
     Source,
     StreamedSource,
 )
+from exporter.exposition.fragments import Fragments
 from exporter.exposition.store import FragmentStore
 from exporter.readings import FAMILIES as READING_FAMILIES
 from exporter.readings import reading_samples
@@ -35,6 +37,8 @@ LONGEST_WAIT = 4
 
 STREAM_RESTART = timedelta(seconds=30)
 """Longest wait before a stream that ended is started again."""
+
+Own: TypeAlias = dict[str, Fragments]
 
 _log = get_log(__name__)
 
@@ -62,20 +66,26 @@ class Schedule:
         self._targets = targets
         self._shard = shard
         self._jitter = jitter
-        self._own = store.open(sources.FAMILIES, budgeted=False)
+        self._own: Own = {}
+        """By collector, so that a scrape of one collector shows its sources' own series."""
 
     def add(self, collector: str, metrics: Sequence[Metric], found: Iterable[Source]) -> None:
         """Take the sources of a collector in, but for polled ones that another shard runs.
 
         Raises RunbookdError when two have one name.
         """
+        if collector not in self._own:
+            own = self._store.open(sources.FAMILIES, collector=collector, budgeted=False)
+            self._own[collector] = own
         for source in found:
-            fragments = self._store.open((*metrics, *READING_FAMILIES))
+            name = f"{collector}/{source.name}"
+            if any(name == other.name for other in self.states):
+                raise RunbookdError(f"two sources are called {name}")
+            if isinstance(source, PolledSource) and not self._shard.owns(name):
+                continue
+            fragments = self._store.open((*metrics, *READING_FAMILIES), collector=collector)
             state = SourceState(collector, source, fragments, self._clock.monotonic())
-            if any(state.name == other.name for other in self.states):
-                raise RunbookdError(f"two sources are called {state.name}")
-            if isinstance(source, StreamedSource) or self._shard.owns(state.name):
-                self.states.append(state)
+            self.states.append(state)
 
     async def run(self) -> None:
         """Run all sources until cancelled."""
@@ -102,13 +112,13 @@ class Schedule:
         )
         return 0 if self.missing() else min(good, default=2)
 
-    def refresh(self) -> None:
-        """Drop what is too old and bring the sources' own series up to date; quick."""
-        monotonic = self._clock.monotonic()
-        for state in self.states:
-            if not state.streaming and state.left(monotonic) <= timedelta(0):
+    def refresh(self) -> Iterator[None]:
+        """Drop what is too old and bring the sources' own series up to date, source by source."""
+        for state in list(self.states):
+            if not state.streaming and state.left(self._clock.monotonic()) <= timedelta(0):
                 self._expire(state)
-            self._own.put(state.name, state.samples())
+            self._own[state.collector].put(state.name, state.samples())
+            yield
 
     def missing(self) -> dict[str, str]:
         """Return the sources whose first attempt has not ended yet, with what is awaited."""

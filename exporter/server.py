@@ -1,13 +1,12 @@
 """The exporter's pages. A scrape collects nothing: it gets what the schedule last brought."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from aiohttp import web
 
 from exporter.contract import OnDemand
-from exporter.exposition.document import CONTENT_TYPE, Document
+from exporter.exposition.scrape import patience_of
 from exporter.shared.http import health_routes
 
 INDEX = """<!doctype html><html lang="en"><title>kpi-exporter</title><h1>kpi-exporter</h1><ul>
@@ -16,15 +15,12 @@ INDEX = """<!doctype html><html lang="en"><title>kpi-exporter</title><h1>kpi-exp
 <li><a href="debug/events">debug/events</a></ul></html>"""
 
 
-LONGEST_SCRAPE = 3600
-"""Seconds; no scrape_timeout is longer."""
-
-
 @dataclass(frozen=True, slots=True)
 class Views:
-    """What the pages show; each is quick and does no I/O."""
+    """What the pages show; but for the scrape each is quick and does no I/O."""
 
-    document: Callable[[], Document]
+    scrape: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    """Answers /metrics."""
     missing: Callable[[], Mapping[str, str]]
     """What is not ready yet, with what it waits for."""
     records: Callable[[], Sequence[Mapping[str, object]]]
@@ -38,9 +34,6 @@ class Views:
 def build(views: Views) -> web.Application:
     """Return the application: /metrics, /probe, /healthz, /readyz, /debug/... and an index."""
 
-    async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=views.document().text(), headers={"Content-Type": CONTENT_TYPE})
-
     async def collectors(_request: web.Request) -> web.Response:
         return web.json_response({"sources": list(views.records())})
 
@@ -50,7 +43,7 @@ def build(views: Views) -> web.Application:
     async def probe(request: web.Request) -> web.Response:
         if views.probe is None:
             return web.Response(status=404, text="collector http_probe is not enabled\n")
-        reply = await views.probe(request.query, _scrape_timeout(request))
+        reply = await views.probe(request.query, patience_of(request))
         return web.Response(status=reply.status, text=reply.text)
 
     async def index(_request: web.Request) -> web.Response:
@@ -61,19 +54,10 @@ def build(views: Views) -> web.Application:
     app.add_routes(
         [
             web.get("/", index),
-            web.get("/metrics", metrics),
+            web.get("/metrics", views.scrape),
             web.get("/probe", probe),
             web.get("/debug/collectors", collectors),
             web.get("/debug/events", events),
         ]
     )
     return app
-
-
-def _scrape_timeout(request: web.Request) -> timedelta | None:
-    """Return the time that Prometheus gives the scrape, where it says so."""
-    try:
-        seconds = float(request.headers.get("X-Prometheus-Scrape-Timeout-Seconds", "nan"))
-    except ValueError:
-        return None
-    return timedelta(seconds=seconds) if 0 < seconds <= LONGEST_SCRAPE else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from exporter.contract import Metric, PolledSource, Sample, Source
-from exporter.exposition.store import Fragments
+from exporter.exposition.fragments import Fragments
 from exporter.shared.errors import GoneError, PermanentError, TransientError
 
 EXPIRES_AFTER = 3

@@ -89,7 +89,7 @@ SUSPECT = Metric(
     "gauge",
     LABELS,
 )
-SUSPECTS = Metric("kpi_probe_suspect_total", "Probes that were suspect.", "counter", LABELS)
+SUSPECTS = Metric("kpi_probe_suspects_total", "Probes that were suspect.", "counter", LABELS)
 LAG = Metric(
     "kpi_probe_loop_lag_seconds",
     "Time that the exporter was held up while the last probe ran.",

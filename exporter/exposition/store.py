@@ -1,210 +1,149 @@
 """The fragment store: what sources published, rendered when it changed, ready for a scrape.
 
-Order of the exposition: families as declared; in a family, fragments by slot. A key gets the lowest
-slot that is free when it first appears, and keeps it until it is deleted.
+Order of the exposition: families as declared; in a family, collectors as they first published; of
+a collector, fragments by slot. A key gets the lowest slot of its collector that is free when it
+first appears, and keeps it until it is deleted.
 """
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from exporter.contract import Metric, Sample
+from exporter.contract import Metric
 from exporter.exposition import lines
-from exporter.exposition.document import Document
-from exporter.exposition.page import PagedFamily
+from exporter.exposition.deflate import Blocks, Deflater
+from exporter.exposition.document import Document, Family, Format
+from exporter.exposition.fragments import Fragments, Ledger
+from exporter.exposition.page import Page, Section
 
 
 @dataclass(slots=True, eq=False)
-class _Entry:
-    """What one key of one source has published."""
+class _Pages:
+    """One family."""
 
-    source: "Fragments"
-    slot: int
-    generation: int = 0
-    label_sets: tuple[int, ...] = ()
-    """Label set of each line, family by family as the source declared them."""
+    headers: Mapping[Format, Blocks]
+    sections: dict[str, Section] = field(default_factory=dict)
 
 
-class _Line(NamedTuple):
-    family: str
-    label_set: int
-    """Hash of metric and label values; a histogram's lines share it. 64 bits of siphash: two of a
-    million sets collide in one of 37 million processes."""
-    text: bytes
+class Slots:
+    """The places of one collector's keys, the same in all families."""
 
-
-class FragmentStore:
-    """All families, their owners, and the series budget."""
-
-    def __init__(self, families: Sequence[Metric], *, max_series: int) -> None:
-        """`max_series` bounds all sources together. Raises ValueError when a name is twice."""
-        self.max_series = max_series
-        self.series = 0
-        """Lines that count against the budget."""
-        self.families = {metric.name: PagedFamily(lines.header(metric)) for metric in families}
-        if len(self.families) != len(families):
-            raise ValueError("two metrics have one name")
-        self.owners: dict[int, _Entry] = {}
+    def __init__(self) -> None:
         self._free: list[int] = []
-        self._slots = 0
-        self._document: Document | None = None
+        self._used = 0
 
-    def open(self, metrics: Iterable[Metric], *, budgeted: bool = True) -> "Fragments":
-        """Return a place for a source that publishes `metrics`, which must be declared."""
-        return Fragments(self, tuple(metric.name for metric in metrics), budgeted=budgeted)
-
-    def document(self) -> Document:
-        """Return what is published now; the same object until something changes."""
-        if self._document is None:
-            chunks = [chunk for family in self.families.values() for chunk in family.chunks()]
-            self._document = Document(tuple(chunks))
-        return self._document
-
-    def write(self, family: str, slot: int, fragment: bytes) -> None:
-        """Put a fragment into its slot; documents handed out before do not change."""
-        if self.families[family].put(slot, fragment):
-            self._document = None
-
-    def take_slot(self) -> int:
+    def take(self) -> int:
         """Return the lowest free slot."""
         if self._free:
             return heapq.heappop(self._free)
-        self._slots += 1
-        return self._slots - 1
+        self._used += 1
+        return self._used - 1
 
-    def free_slot(self, slot: int) -> None:
+    def free(self, slot: int) -> None:
         """Take a slot back."""
         heapq.heappush(self._free, slot)
 
 
-@dataclass(slots=True, eq=False)
-class Fragments:
-    """What one source has published, key by key."""
+class FragmentStore:
+    """All families, who owns which series, and what a scrape gets of them."""
 
-    store: FragmentStore
-    metrics: tuple[str, ...]
-    budgeted: bool = True
-    series: int = 0
-    """Lines published now."""
-    dropped: int = 0
-    """Lines left out because the budget was used up, counted each time."""
-    duplicates: int = 0
-    """Lines left out because another source (or the same key before) publishes their series."""
-    _entries: dict[str, _Entry] = field(default_factory=dict)
-    _generation: int = 0
+    def __init__(
+        self, families: Sequence[Metric], *, max_series: int, deflater: Deflater | None = None
+    ) -> None:
+        """`max_series` bounds all sources together.
 
-    def put(self, key: str, samples: Iterable[Sample]) -> None:
-        """Replace what is published under `key`.
-
-        A label set that another key of the same source published moves to this one: an object that
-        was made anew is told under its new key before the old one is dropped. Raises ValueError,
-        with nothing changed, when a sample does not fit a metric of this source.
+        Raises ValueError when two families have one name, also in OpenMetrics alone.
         """
-        rendered = self._render(samples)
-        entry = self._entries.get(key)
-        if entry is None:
-            entry = self._entries[key] = _Entry(self, self.store.take_slot())
-        entry.generation = self._generation
-        self._publish(entry, self._admit(entry, self._move(entry, rendered)))
+        self.ledger = Ledger(max_series)
+        self._deflater = deflater or Deflater()
+        self._families = {metric.name: _Pages(self._headers(metric)) for metric in families}
+        names = Counter(lines.openmetrics_name(metric) for metric in families)
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise ValueError(f"two metrics have one name, but for _total: {', '.join(twice)}")
+        self._slots: dict[str, Slots] = {}
+        self._changed: dict[Page, Section] = {}
+        self._document = Document()
+        self._refresh: Iterator[None] | None = None
 
-    def delete(self, key: str) -> None:
-        """Drop what is published under `key`; an unknown key is fine."""
-        entry = self._entries.pop(key, None)
-        if entry is not None:
-            self._publish(entry, [])
-            self.store.free_slot(entry.slot)
+    @property
+    def series(self) -> int:
+        """Return the lines that count against the budget."""
+        return self.ledger.series
 
-    def begin(self) -> None:
-        """Start a generation: keys not put again until `sweep` go then, none before."""
-        self._generation += 1
+    def open(
+        self, metrics: Iterable[Metric], *, collector: str = "", budgeted: bool = True
+    ) -> Fragments:
+        """Return a place for a source of `collector` that publishes `metrics`, declared before.
 
-    def sweep(self) -> None:
-        """Drop every key that was not put since `begin`."""
-        for key, entry in list(self._entries.items()):
-            if entry.generation < self._generation:
-                self.delete(key)
+        Whoever opened it closes it.
+        """
+        names = [metric.name for metric in metrics]
+        sections = {
+            name: self._families[name].sections.setdefault(collector, Section()) for name in names
+        }
+        slots = self._slots.setdefault(collector, Slots())
+        return Fragments(self.ledger, slots, sections, self._changed, budgeted=budgeted)
 
-    def clear(self) -> None:
-        """Drop everything."""
-        for key in list(self._entries):
-            self.delete(key)
+    def document(self) -> Document:
+        """Return what is published now; the same object until something changes.
 
-    def _render(self, samples: Iterable[Sample]) -> list[_Line]:
-        rendered: dict[str, _Line] = {}
-        for sample in samples:
-            name = sample.metric.name
-            if name not in self.metrics:
-                raise ValueError(f"{name} is not declared by this source")
-            series = lines.series(sample)
-            if series in rendered:
-                self.duplicates += 1
-                continue
-            text = lines.line(series, sample.value)
-            rendered[series] = _Line(name, hash((name, sample.labels)), text)
-        return list(rendered.values())
+        A refresh that is under way is brought to its end first.
+        """
+        while self._refresh is not None or self._changed:
+            for _ in self.refresh():
+                pass
+        return self._document
 
-    def _move(self, entry: _Entry, rendered: list[_Line]) -> list[_Line]:
-        """Take label sets over from older keys of this source; leave other sources theirs."""
-        owners = self.store.owners
-        taken: dict[_Entry, set[int]] = {}
-        foreign: set[int] = set()
-        for line in rendered:
-            owner = owners.get(line.label_set, entry)
-            if owner.source is not self:
-                foreign.add(line.label_set)
-            elif owner is not entry:
-                taken.setdefault(owner, set()).add(line.label_set)
-        for owner, label_sets in taken.items():
-            kept = [line for line in self._published(owner) if line.label_set not in label_sets]
-            self._publish(owner, kept)
-        if foreign:
-            self.duplicates += sum(line.label_set in foreign for line in rendered)
-        return [line for line in rendered if line.label_set not in foreign]
+    @property
+    def latest(self) -> Document:
+        """Return what the last refresh that came to its end left; old, but whole."""
+        return self._document
 
-    def _admit(self, entry: _Entry, rendered: list[_Line]) -> list[_Line]:
-        """Drop the label sets that are new where the budget has no room for all of them."""
-        room = self.store.max_series - self.store.series + len(entry.label_sets)
-        if not self.budgeted or len(rendered) <= room:
-            return rendered
-        sizes: dict[int, int] = {}
-        for line in rendered:
-            sizes[line.label_set] = sizes.get(line.label_set, 0) + 1
-        admitted: set[int] = set()
-        known = set(entry.label_sets)
-        for label_set in sorted(sizes, key=lambda one: one not in known):  # stable: known first
-            if sizes[label_set] <= room:
-                admitted.add(label_set)
-                room -= sizes[label_set]
-        kept = [line for line in rendered if line.label_set in admitted]
-        self.dropped += len(rendered) - len(kept)
-        return kept
+    def refresh(self) -> Iterator[None]:
+        """Render what changed up to now, and pause after every few hundred microseconds' work.
 
-    def _published(self, entry: _Entry) -> list[_Line]:
-        """Read back the lines of an entry."""
-        found: list[_Line] = []
-        for name in self.metrics:
-            for text in self.store.families[name].get(entry.slot).split(b"\n")[:-1]:
-                found.append(_Line(name, entry.label_sets[len(found)], text + b"\n"))
-        return found
+        Iterate to the end; what is put meanwhile waits for the next refresh. There is one refresh
+        at a time: whoever asks while one is under way gets that one.
+        """
+        if self._refresh is None:
+            self._refresh = self._steps()
+        return self._refresh
 
-    def _publish(self, entry: _Entry, rendered: list[_Line]) -> None:
-        """Write the lines, family by family, and keep the books."""
-        by_family: dict[str, list[_Line]] = {}
-        for line in rendered:
-            by_family.setdefault(line.family, []).append(line)
-        ordered: list[int] = []
-        for name in self.metrics:
-            of_family = by_family.get(name, [])
-            self.store.write(name, entry.slot, b"".join(line.text for line in of_family))
-            ordered += (line.label_set for line in of_family)
-        owners = self.store.owners
-        for label_set in entry.label_sets:
-            if owners.get(label_set) is entry:
-                del owners[label_set]
-        owners.update(dict.fromkeys(ordered, entry))
-        change = len(ordered) - len(entry.label_sets)
-        self.series += change
-        if self.budgeted:
-            self.store.series += change
-        entry.label_sets = tuple(ordered)
+    def _steps(self) -> Iterator[None]:
+        waiting = deque(
+            (page, section, tuple(page.slots)) for page, section in self._changed.items()
+        )
+        self._changed.clear()
+        touched: dict[Section, None] = {}
+        try:
+            while waiting:
+                page, section, fragments = waiting[0]
+                yield from page.render(fragments, self._deflater)
+                touched[section] = None
+                waiting.popleft()
+            for section in touched:
+                section.join()
+                yield
+            if touched:
+                self._document = Document(tuple(self._published()))
+        finally:
+            self._refresh = None
+            self._changed.update((page, section) for page, section, _ in waiting)
+
+    def _published(self) -> Iterator[Family]:
+        for family in self._families.values():
+            sections = {
+                collector: section.rendered
+                for collector, section in family.sections.items()
+                if section.rendered.blocks
+            }
+            if sections:
+                yield Family(family.headers, sections)
+
+    def _headers(self, metric: Metric) -> Mapping[Format, Blocks]:
+        text = {
+            Format.TEXT: lines.header(metric),
+            Format.OPENMETRICS: lines.openmetrics_header(metric),
+        }
+        return {kind: Blocks.of([self._deflater.block((text[kind],))]) for kind in text}

@@ -56,7 +56,7 @@ OLDEST_IDLE = gauge(
     "Time that a client has done nothing within an open transaction; 0 when there is none.",
 )
 SLOW = gauge(
-    "kpi_postgres_slow_queries",
+    "kpi_postgres_slow_queries_running",
     "Queries of clients that have run longer than slow_query by now.",
 )
 SLOW_SEEN = counter(

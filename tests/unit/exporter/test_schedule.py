@@ -66,7 +66,7 @@ class World:
         await settle()
 
     def lines(self) -> list[str]:
-        self.schedule.refresh()
+        list(self.schedule.refresh())
         text = self.store.document().text().decode()
         return [line for line in text.splitlines() if not line.startswith("#")]
 

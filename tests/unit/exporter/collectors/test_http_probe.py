@@ -85,7 +85,7 @@ async def test_a_failure_has_its_reason_and_nothing_that_is_not_known() -> None:
         "kpi_probe_attempts_total": 1,
         "kpi_probe_failures_total": 1,
         "kpi_probe_suspect": 0,
-        "kpi_probe_suspect_total": 0,
+        "kpi_probe_suspects_total": 0,
         "kpi_probe_loop_lag_seconds": 0,
     }
     assert [reading.kpi for reading in found.readings] == ["availability"]
@@ -155,7 +155,7 @@ async def test_a_timeout_while_the_loop_was_away_is_suspect_and_not_counted() ->
     found = await world.probe(LOST, away=5.0)
     assert values(found) == {
         "kpi_probe_suspect": 1,
-        "kpi_probe_suspect_total": 1,
+        "kpi_probe_suspects_total": 1,
         "kpi_probe_loop_lag_seconds": pytest.approx(4.95),
         "kpi_probe_attempts_total": 1,
         "kpi_probe_failures_total": 0,
@@ -272,7 +272,7 @@ async def test_a_target_without_an_address_is_not_down(
         f"kpi_probe_skipped_reason {reason}": 1,
         "kpi_probe_attempts_total": 0,
         "kpi_probe_failures_total": 0,
-        "kpi_probe_suspect_total": 0,
+        "kpi_probe_suspects_total": 0,
     }
     assert not found.readings
 
