@@ -29,7 +29,7 @@ AGES = (
     "oldest_transaction_seconds",
     "oldest_query_seconds",
     "oldest_idle_in_transaction_seconds",
-    "slow_queries",
+    "slow_queries_running",
     "slow_queries_total",
 )
 
@@ -64,7 +64,9 @@ def test_a_slow_query_is_counted_once_and_remembered_for_the_window() -> None:
     )
     for number, rows in enumerate(passes):
         found = part.read("tasks", rows, 15.0 * number)
-        seen.append([*values(found, "slow_queries", "slow_queries_total"), found.readings[0].value])
+        seen.append(
+            [*values(found, "slow_queries_running", "slow_queries_total"), found.readings[0].value]
+        )
     assert seen == [[1, 1, 1], [2, 2, 2], [1, 3, 3], [0, 3, 3]]
     assert part.read("tasks", [], 314.0).readings[0].value == 2
     assert part.read("tasks", [], 331.0).readings[0].value == 0
