@@ -32,6 +32,7 @@ from exporter.shared.kube_client import load_library
 from exporter.shared.log import get_log
 from exporter.shared.plugins import discover
 from exporter.shared.tasks import cancel, stop_signal, teardown
+from exporter.sources import is_slow
 
 MAX_SCRAPES = 40
 """Scrapes at once; node_exporter's default."""
@@ -102,11 +103,23 @@ class Running:
         return {state.collector for state in self.schedule.states}
 
 
+def open_clients(settings: ExporterSettings, clock: Clock) -> OpenClients:
+    """Return clients that connect with their first use; the caller closes them."""
+    return OpenClients(
+        kubeconfig=settings.kubeconfig,
+        applications=[each.application() for each in settings.applications],
+        clock=clock,
+    )
+
+
 @asynccontextmanager
 async def running(
     settings: ExporterSettings, specs: Specs, clock: Clock, *, every: timedelta | None = None
 ) -> AsyncIterator[Running]:
-    """Run the enabled collectors until the block ends; `every` stands in for their intervals."""
+    """Run the enabled collectors until the block ends.
+
+    `every` stands in for the intervals of the sources that are not slow.
+    """
     sections = settings.enabled()
     enabled = {name: specs[name] for name in sorted(sections)}
     store = FragmentStore(families(enabled, sections), max_series=settings.max_series)
@@ -117,11 +130,7 @@ async def running(
     own.put("shard", itself.shard_samples(shard))
     schedule = Schedule(store, clock, settings.targets(), shard=shard)
     async with teardown() as closing:
-        clients = OpenClients(
-            kubeconfig=settings.kubeconfig,
-            applications=[each.application() for each in settings.applications],
-            clock=clock,
-        )
+        clients = open_clients(settings, clock)
         closing.add("clients", clients.close)
         for name, spec in enabled.items():
             found = [_paced(source, every) for source in spec.sources(sections[name], clients)]
@@ -139,7 +148,7 @@ async def running(
 
 
 def _paced(source: Source, every: timedelta | None) -> Source:
-    if every is None or not isinstance(source, PolledSource):
+    if every is None or not isinstance(source, PolledSource) or is_slow(source):
         return source
     return replace(source, interval=every)
 

@@ -3,29 +3,27 @@
 import asyncio
 import json
 import os
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 from enum import StrEnum
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import Annotated
 
 import aiohttp
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from exporter import app as composition
 from exporter.check import Finding, Mark, Page, examine, exit_code
+from exporter.commands.access import access
+from exporter.commands.report import report
 from exporter.kpi import CATALOGUE
 from exporter.settings import ExporterSettings
 from exporter.shared.clock import SystemClock
 from exporter.shared.config import ConfigError, parse_duration
 from exporter.shared.errors import RunbookdError
 from exporter.shared.log import set_up_log
-
-P = ParamSpec("P")
+from exporter.terminal import Config, out, told
 
 app = typer.Typer(
     name="kpi-exporter",
@@ -35,9 +33,8 @@ app = typer.Typer(
 )
 config = typer.Typer(help="The settings file.", no_args_is_help=True)
 app.add_typer(config, name="config")
-
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+app.command()(access)
+app.command()(report)
 
 ANSWER_WITHIN = timedelta(seconds=10)
 """Longest wait for a running exporter's page."""
@@ -54,30 +51,13 @@ class Output(StrEnum):
     MARKDOWN = "markdown"
 
 
-Config = Annotated[Path | None, typer.Option("--config", "-c", help="The settings file (YAML).")]
-
-
 def main() -> None:
     """Run the command line."""
     app()
 
 
-def _told(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn our own errors into one line each on stderr; a wrong configuration is wrong usage."""
-
-    @wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except (RunbookdError, OSError) as error:
-            err.print(str(error), style="red", markup=False)
-            raise typer.Exit(2 if isinstance(error, ConfigError) else 1) from error
-
-    return wrapped
-
-
 @app.command()
-@_told
+@told
 def serve(config: Config = None) -> None:
     """Run the daemon until SIGTERM."""
     specs = composition.collectors()
@@ -87,7 +67,7 @@ def serve(config: Config = None) -> None:
 
 
 @app.command()
-@_told
+@told
 def check(
     config: Config = None,
     address: Annotated[
@@ -165,7 +145,7 @@ def _print(findings: list[Finding], output: Output) -> None:
 
 
 @app.command()
-@_told
+@told
 def collectors() -> None:
     """List the collectors with their settings and metrics."""
     for name, spec in composition.collectors().items():

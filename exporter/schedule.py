@@ -101,16 +101,17 @@ class Schedule:
 
     @property
     def passes(self) -> int:
-        """Return how many passes each polled source has ended well at least.
+        """Return how many passes each polled source has ended well at least, slow ones apart.
 
         A stream knows all it can once it has answered.
         """
+        awaited = [state for state in self.states if not sources.is_slow(state.source)]
         good = (
             state.ended - sum(state.failures.values())
-            for state in self.states
+            for state in awaited
             if isinstance(state.source, PolledSource)
         )
-        return 0 if self.missing() else min(good, default=2)
+        return min(good, default=2) if all(state.ended for state in awaited) else 0
 
     def refresh(self) -> Iterator[None]:
         """Drop what is too old and bring the sources' own series up to date, source by source."""

@@ -59,6 +59,16 @@ REASONS = ("deadline", "transient", "permanent", "bug")
 """Reasons that are published as 0 from the start, so that the first failure is an increase."""
 
 
+SLOW = timedelta(minutes=1)
+"""A source that is asked less often gives no rates that a person would wait for, and its passes may
+take minutes or cost money."""
+
+
+def is_slow(source: Source) -> bool:
+    """Say whether one pass of `source` is all that somebody who waits should ask for."""
+    return isinstance(source, PolledSource) and source.interval > SLOW
+
+
 def reason_of(error: BaseException) -> str:
     """Return why a pass failed, in one word for a label."""
     match error:

@@ -17,6 +17,8 @@ settings.load_profile("house")
 
 HERE = Path(__file__).parent
 MARKERS = {"integration": "integration", "contracts": "integration", "scenarios": "scenario"}
+BED = ipaddress.ip_network("198.18.0.0/15")
+"""The networks of real clusters in the bed: on this machine alone, nobody routes them."""
 WATCHED = ("socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo")
 
 strays: list[str] = []

@@ -179,7 +179,7 @@ def access(rbac: Rbac, user: str, groups: Sequence[str] = ()) -> Access:
         where = binding.metadata.namespace if reference.kind == "Role" else ""
         role = roles.get((reference.kind, where, reference.name))
         if role is None:
-            dangling.append(_binding_name(binding))
+            dangling.append(binding_name(binding))
         else:
             grants += _grants(binding, role)
     grants.sort(key=lambda grant: grant.namespace)
@@ -223,8 +223,8 @@ def _grants(binding: Binding, role: Role) -> Iterator[Grant]:
                 resources,
                 tuple(rule.resource_names or ()),
                 urls,
-                _binding_name(binding),
-                _role_name(role),
+                binding_name(binding),
+                role_name(role),
             )
 
 
@@ -234,12 +234,14 @@ def _resource(resource: str, group: str) -> str:
     return f"{name}.{group}{slash}{subresource}" if group else resource
 
 
-def _binding_name(binding: Binding) -> str:
+def binding_name(binding: Binding) -> str:
+    """Name a binding with its kind and namespace."""
     namespace, name = binding.metadata.namespace, binding.metadata.name
     return f"RoleBinding/{namespace}/{name}" if namespace else f"ClusterRoleBinding/{name}"
 
 
-def _role_name(role: Role) -> str:
+def role_name(role: Role) -> str:
+    """Name a role with its kind and namespace."""
     namespace, name = role.metadata.namespace, role.metadata.name
     return f"Role/{namespace}/{name}" if namespace else f"ClusterRole/{name}"
 
