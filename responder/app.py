@@ -31,6 +31,7 @@ from responder.explain import Decision
 from responder.explain import simulate as decide
 from responder.gateways.http import HttpGateway
 from responder.gateways.kube import KubeGateway
+from responder.gateways.postgres import PostgresGateway
 from responder.gateways.prometheus import PrometheusGateway
 from responder.metrics import ResponderMetrics
 from responder.policies.alerts import lint_alerts
@@ -174,6 +175,7 @@ async def _services(
         kube=kube,
         writer=kube,
         query=query,
+        databases=PostgresGateway({each.name: each.dsn_file for each in settings.databases}),
         http=http,
         metrics=ResponderMetrics(),
     )

@@ -62,6 +62,38 @@ class MetricsQuery(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """One client's session with a PostgreSQL server."""
+
+    pid: int
+    user: str
+    application: str
+    client: str
+    """Address, or empty for a Unix socket."""
+    state: str
+    """`active`, `idle`, `idle in transaction`, ..."""
+    seconds: float | None
+    """How long it has been in that state; None when the server does not say."""
+    wait: str
+    """`Type/event` that it waits for, or empty."""
+    query: str
+    """Start of its last statement."""
+
+
+class Databases(Protocol):
+    """PostgreSQL servers that evidence is read from. Raises TransientError or PermanentError."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The configured databases."""
+        ...
+
+    async def activity(self, name: str) -> Sequence[Session]:
+        """Return the client sessions, the longest in their state first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Notification:
     """A message for people; both keys are the same on every retry."""
 
@@ -95,6 +127,7 @@ class StepContext:
     kube: KubeReader
     writer: KubeWriter
     metrics: MetricsQuery
+    databases: Databases
     attach: Callable[[str, str], None]
     """Attach evidence: name, text. Stored with the step; a repeat replaces it."""
     notify: Callable[[Sequence[str], str], None]

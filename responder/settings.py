@@ -72,6 +72,15 @@ class Engine(Section):
     """How long steps in flight may take to finish at shutdown; what does not is done again."""
 
 
+class WatchedDatabase(Section):
+    """A PostgreSQL server whose sessions belong into the evidence."""
+
+    name: str
+    """As in the alerts' `database` label."""
+    dsn_file: Path
+    """Holds a connection string; a role with `pg_read_all_stats` sees every session."""
+
+
 class ResponderSettings(Section):
     """All settings of `alert-responder serve`."""
 
@@ -84,6 +93,8 @@ class ResponderSettings(Section):
     """By default the pod's service account, else the user's kubeconfig."""
     prometheus: str = "http://127.0.0.1:9090"
     """Base URL of the Prometheus that verifications query."""
+    databases: tuple[WatchedDatabase, ...] = ()
+    """Servers whose activity is read as evidence."""
     policies: Path
     """One policy file or a folder of them."""
     guides: Path | None = None

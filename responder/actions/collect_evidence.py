@@ -6,6 +6,8 @@ itself written down, in the place where it was looked for.
 
 import asyncio
 import json
+import re
+from collections import Counter
 from collections.abc import Awaitable, Iterable, Sequence
 from datetime import datetime
 
@@ -15,7 +17,7 @@ from exporter.shared.config import Section
 from exporter.shared.errors import RunbookdError
 from exporter.shared.kube import Event, Pod, ReplicaSet, Workload
 from exporter.shared.log import clean
-from responder.contract import Action, ActionSpec, Role, StepContext
+from responder.contract import Action, ActionSpec, Role, Session, StepContext
 from responder.domain.plan import Blast, Plan, Probe, Settled, SettledState
 from responder.domain.values import Target
 from responder.promql import selector
@@ -30,6 +32,12 @@ LOG_PODS = 3
 """Pods whose logs are read, the unhealthy ones first."""
 
 LOG_LINES = 100
+
+DATABASES = 3
+"""Databases whose sessions are listed when the alert names none of them."""
+
+SESSIONS = 40
+"""Sessions told one by one; all are counted."""
 
 
 class Params(Section):
@@ -55,6 +63,7 @@ class CollectEvidence(Action[Params]):
             "rollout history": _history(ctx, plan.target),
             "KPIs": _kpis(ctx, plan.target),
             "sources": _sources(ctx),
+            **{f"sessions of {name}": _sessions(ctx, name) for name in _databases(ctx)},
         }
         await asyncio.gather(
             _pods_of_target(ctx, plan.target),
@@ -198,6 +207,33 @@ async def _sources(ctx: StepContext) -> str:
             for one in found
         )
     )
+
+
+def _databases(ctx: StepContext) -> Sequence[str]:
+    """Return the databases worth a look: the alert's own, or those that are configured."""
+    named = ctx.labels.get("database", "")
+    return [named] if named in ctx.databases.names else ctx.databases.names[:DATABASES]
+
+
+async def _sessions(ctx: StepContext, database: str) -> str:
+    """As the guide's look at `pg_stat_activity`: who holds how many, then the longest of them."""
+    found = await ctx.databases.activity(database)
+    held = Counter((each.application or "(unnamed)", each.state) for each in found)
+    lines = [f"{count} {state} of {name}" for (name, state), count in held.most_common()]
+    lines += [_session_line(each) for each in found[:SESSIONS]]
+    return "\n".join(lines) or "no client is connected"
+
+
+def _session_line(one: Session) -> str:
+    since = "" if one.seconds is None else f" for {one.seconds:.0f} s"
+    wait = f", waits for {one.wait}" if one.wait else ""
+    who = f"pid {one.pid}  {one.user}@{one.client or 'socket'}  {one.application}"
+    return f"{who}  {one.state}{since}{wait}  {_without_data(one.query)}"
+
+
+def _without_data(query: str) -> str:
+    """Blank a statement's texts: they are somebody's data, and a password may be among them."""
+    return re.sub(r"'[^']*('|$)", "'…'", " ".join(query.split()))
 
 
 def _shown(labels: Iterable[tuple[str, str]]) -> str:

@@ -71,6 +71,7 @@ def _context(services: Services) -> StepContext:
         kube=services.kube,
         writer=services.writer,
         metrics=services.query,
+        databases=services.databases,
         attach=lambda _name, _text: None,
         notify=lambda _receivers, _text: None,
     )

@@ -13,7 +13,14 @@ from exporter.shared.clock import Clock
 from exporter.shared.config import Section
 from exporter.shared.errors import RunbookdError
 from exporter.shared.kube import KubeReader
-from responder.contract import ActionSpec, HttpPort, KubeWriter, MetricsQuery, NotifierSpec
+from responder.contract import (
+    ActionSpec,
+    Databases,
+    HttpPort,
+    KubeWriter,
+    MetricsQuery,
+    NotifierSpec,
+)
 from responder.domain.policy import Policy
 from responder.metrics import ResponderMetrics
 from responder.settings import ResponderSettings
@@ -42,6 +49,7 @@ class Services:
     kube: KubeReader
     writer: KubeWriter
     query: MetricsQuery
+    databases: Databases
     http: HttpPort
     metrics: ResponderMetrics
     boot: str = field(default_factory=lambda: uuid.uuid4().hex)

@@ -73,6 +73,7 @@ class _Step:
             kube=self.services.kube,
             writer=self.services.writer,
             metrics=self.services.query,
+            databases=self.services.databases,
             attach=self.attachments.__setitem__,
             notify=lambda receivers, text: self.notices.append((tuple(receivers), text)),
         )

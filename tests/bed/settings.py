@@ -116,6 +116,9 @@ def _responder(places: Places) -> Callable[[Document], None]:
         document["kubeconfig"] = str(places.kubeconfig)
         document["data_dir"] = str(places.root / "responder")
         document["prometheus"] = places.prometheus_url
+        dsn_file = places.root / "taskmanager-dsn"
+        dsn_file.write_text(places.postgres_dsn)
+        document["databases"] = [{"name": "taskmanager", "dsn_file": str(dsn_file)}]
         document["policies"] = str(places.root / "config" / "policies")
         document["guides"] = str(HOME / "rules" / "guides")
         document["public_url"] = f"http://127.0.0.1:{places.responder_port}"

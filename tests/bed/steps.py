@@ -24,6 +24,7 @@ from responder.domain.plan import (
 )
 from responder.domain.values import Labels, Target
 from responder.gateways.kube import KubeGateway
+from responder.gateways.postgres import PostgresGateway
 from responder.gateways.prometheus import PrometheusGateway
 from tests.bed.cluster.simulated import SimulatedCluster
 from tests.bed.process import BedError, free_port, wait_until
@@ -41,6 +42,7 @@ class Step:
 
     kube: KubeGateway
     metrics: PrometheusGateway
+    databases: PostgresGateway = field(default_factory=lambda: PostgresGateway({}))
     attached: dict[str, str] = field(default_factory=dict)
     told: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
 
@@ -66,6 +68,7 @@ class Step:
             kube=self.kube,
             writer=self.kube,
             metrics=self.metrics,
+            databases=self.databases,
             attach=self.attached.__setitem__,
             notify=notify,
         )

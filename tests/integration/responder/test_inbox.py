@@ -12,6 +12,7 @@ from exporter.shared.kube import KubeReader, Pod
 from responder.domain.policy import GateConfig, Level, Policy, TargetRule
 from responder.engine import deliveries
 from responder.engine.services import Services
+from responder.gateways.postgres import PostgresGateway
 from responder.metrics import ResponderMetrics
 from responder.settings import ResponderSettings
 from responder.store.database import Store
@@ -42,6 +43,7 @@ def services(store: Store) -> Services:
         receivers={},
         kube=cast("KubeReader", Broken()),
         writer=cast("KubeWriter", nothing),
+        databases=PostgresGateway({}),
         query=cast("MetricsQuery", nothing),
         http=cast("HttpPort", nothing),
         metrics=ResponderMetrics(),
