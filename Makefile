@@ -8,7 +8,7 @@ BIN = .venv/bin
 help:  ## show this
 	@echo 'runbookd: make TARGET'
 	@sed -n 's/^\([a-z]*\):.*  ## /  \1\t/p' Makefile
-	@echo 'demo takes SCENARIO=bad-release|unfixable, TIME_FACTOR=10 and KEEP=1; setup takes PYTHON=python3.'
+	@echo 'demo takes SCENARIO=bad-release (a wrong one lists them), TIME_FACTOR=10 and KEEP=1; setup takes PYTHON=python3.'
 
 setup:  ## install what is missing: Debian packages (as root), .venv from the lock with hashes
 	@$(PYTHON) tests/bed/setup.py

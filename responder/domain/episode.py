@@ -1,5 +1,6 @@
 """Episodes: one continuous firing of one fingerprint."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -32,6 +33,31 @@ class Episode:
     def is_reported(self) -> bool:
         """Whether a person reported it: then it is over when a person says so, and not before."""
         return self.fingerprint.startswith(BY_HAND)
+
+
+LESSER = ("info", "warning")
+"""Severities below all others, the least first; one that is not known counts as grave."""
+
+
+def gravity(labels: Labels) -> int:
+    """Rank an alert by its severity: 0 info, 1 warning, 2 critical and whatever else there is."""
+    severity = labels.get("severity", "")
+    return LESSER.index(severity) if severity in LESSER else len(LESSER)
+
+
+def holding(episodes: Sequence[Episode]) -> list[Episode]:
+    """Return the episodes that hold their incident open.
+
+    They are the open ones that are as grave as the gravest that was ever part of it. A warning that
+    counts the restarts of a day goes on long after a crash loop is cured; it must not keep the
+    incident open, and people paged, until tomorrow.
+    """
+    gravest = max((gravity(episode.labels) for episode in episodes), default=0)
+    return [
+        episode
+        for episode in episodes
+        if episode.ended_at is None and gravity(episode.labels) == gravest
+    ]
 
 
 class Change(StrEnum):

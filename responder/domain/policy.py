@@ -71,6 +71,10 @@ class Runbook:
     limits: Limits = field(default_factory=Limits)
     escalation: str = "default"
 
+    def takes(self, labels: Labels) -> bool:
+        """Say whether it is for an alert with `labels`."""
+        return all(matcher.matches(labels) for matcher in self.matchers)
+
 
 @dataclass(frozen=True, slots=True)
 class Level:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from exporter.shared.errors import PermanentError, RunbookdError, TransientError
 from exporter.shared.log import get_log
 from responder.domain.alert import Alert, AlertStatus, Delivery
-from responder.domain.episode import Change, Episode, classify
+from responder.domain.episode import Change, Episode, classify, gravity
 from responder.domain.incident import Incident, IncidentStatus
 from responder.domain.policy import Level, Policy, Runbook, match
 from responder.domain.target import NeedsOwner, Unresolvable, resolve
@@ -200,7 +200,7 @@ async def join(services: Services, tx: Transaction, aimed: Aimed, now: datetime)
     if incident is None:
         incident = await _open(services, tx, aimed, now)
     else:
-        if _is_resolved(incident):
+        if _is_resolved(incident) and gravity(aimed.alert.labels) >= gravity(incident.labels):
             await _reopen(services, tx, incident, aimed, now)
         if _of_a_person(incident) or (incident.runbook is None and aimed.runbook is not None):
             # What only escalated so far has a runbook now; people are told anew.

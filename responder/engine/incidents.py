@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from exporter.shared.errors import RunbookdError
 from responder.contract import Role
+from responder.domain.episode import Episode, holding
 from responder.domain.escalation import due, next_due
 from responder.domain.incident import (
     BY_ALERT,
@@ -90,14 +91,16 @@ async def _ensure_run(
     if incident.runbook is None or incident.target_problem:
         return
     open_episodes = await tx.episodes.open_of_incident(incident.id)
-    if not open_episodes:
+    # What else fires on the target, its runbook was not written for.
+    reasons = [episode for episode in open_episodes if incident.runbook.takes(episode.labels)]
+    if not reasons:
         return
     cures = await _cures(tx, incident.id)
     if any(run.status is not RunStatus.ENDED for run in cures):
         return
     last = cures[-1] if cures else None
     # What a person reports is no sign that the cure did not last: it may be about the time before.
-    fired = [episode.starts_at for episode in open_episodes if not episode.is_reported]
+    fired = [episode.starts_at for episode in reasons if not episode.is_reported]
     newest = max(fired, default=None)
     fired_anew = (
         last is not None
@@ -112,7 +115,8 @@ async def _ensure_run(
 async def _end_if_over(
     services: Services, tx: Transaction, incident: Incident, *, healed: bool, now: datetime
 ) -> Incident:
-    if await tx.episodes.open_of_incident(incident.id):
+    episodes = await tx.episodes.of_incident(incident.id)
+    if holding(episodes):
         return incident
     cures = await _cures(tx, incident.id)
     if any(run.status is not RunStatus.ENDED for run in cures):
@@ -120,7 +124,8 @@ async def _end_if_over(
     cured = not cures or cures[-1].result in CURES
     if not (cured or healed):
         return incident
-    return await resolve(services, tx, incident, by="runbookd", now=now, why=_why(cures))
+    goes_on = [episode for episode in episodes if episode.ended_at is None]
+    return await resolve(services, tx, incident, by="runbookd", now=now, why=_why(cures, goes_on))
 
 
 async def _cures(tx: Transaction, incident_id: int) -> list[Run]:
@@ -128,12 +133,14 @@ async def _cures(tx: Transaction, incident_id: int) -> list[Run]:
     return [run for run in await tx.runs.of_incident(incident_id) if run.requested_by != BY_UNDO]
 
 
-def _why(cures: list[Run]) -> str:
+def _why(cures: list[Run], goes_on: list[Episode]) -> str:
+    names = ", ".join(sorted({episode.alert_name for episode in goes_on}))
+    alerts = f"every alert but {names}, a lesser one," if names else "every alert"
     if not cures:
-        return "every alert has resolved"
+        return f"{alerts} has resolved"
     if cures[-1].result in CURES:
-        return f"every alert has resolved and run {cures[-1].number} ended {cures[-1].result}"
-    return "every alert has resolved and a fresh verification holds"
+        return f"{alerts} has resolved and run {cures[-1].number} ended {cures[-1].result}"
+    return f"{alerts} has resolved and a fresh verification holds"
 
 
 async def resolve(
@@ -165,7 +172,7 @@ async def _healed_without_a_cure(services: Services, incident_id: int) -> bool:
         incident = await tx.incidents.get(incident_id)
         if incident is None or incident.status is not IncidentStatus.OPEN:
             return False
-        if await tx.episodes.open_of_incident(incident_id):
+        if holding(await tx.episodes.of_incident(incident_id)):
             return False
         cures = await _cures(tx, incident_id)
     ended = [run for run in cures if run.status is RunStatus.ENDED]
@@ -207,7 +214,7 @@ async def _wake_after(
         wait = next_due(incident, now=now) or LONGEST_WAIT
         cures = [run for run in all_runs if run.requested_by != BY_UNDO]
         all_ended = bool(cures) and all(run.status is RunStatus.ENDED for run in cures)
-        if all_ended and not await tx.episodes.open_of_incident(incident.id):
+        if all_ended and not holding(await tx.episodes.of_incident(incident.id)):
             wait = min(wait, RECHECK)
     wait = min([wait, *later])
     return min(max(wait, timedelta(0)), LONGEST_WAIT)

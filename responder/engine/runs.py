@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from exporter.shared.errors import PermanentError
+from responder.domain.episode import holding
 from responder.domain.incident import (
     BY_ALERT,
     BY_UNDO,
@@ -94,7 +95,7 @@ async def is_over(services: Services, incident_id: int, number: int) -> bool:
         return False
     if incident is None or run is None or incident.status is not IncidentStatus.OPEN:
         return True
-    return run.requested_by == BY_ALERT and all(episode.ended_at for episode in episodes)
+    return run.requested_by == BY_ALERT and not holding(episodes)
 
 
 async def end(

@@ -92,6 +92,15 @@ def write_configuration(places: Places, *, factor: float, policies: Path | None 
     )
 
 
+def write_policies(root: Path, change: Callable[[str], str]) -> Path:
+    """Write the shipped policies with a change of their text into a folder, and return it."""
+    folder = root / "scenario-policies"
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in sorted((HOME / "rules" / "policies").glob("*.yaml")):
+        (folder / source.name).write_text(change(source.read_text()))
+    return folder
+
+
 def _exporter(places: Places) -> Callable[[Document], None]:
     def fill(document: Document) -> None:
         document["listen"] = {"address": "127.0.0.1", "port": places.exporter_port}

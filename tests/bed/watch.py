@@ -2,13 +2,16 @@
 
 import asyncio
 
+from exporter.kpi import CATALOGUE
+from responder.actions.restart import RESTARTED_AT
 from responder.client import ApiClient
 from responder.domain.values import Json, JsonObject
 from tests.bed import manifests
 from tests.bed.bed import Bed
+from tests.bed.process import wait_until
 
-KPI = "error_ratio"
-"""The KPI that the scenarios are about."""
+HEALTHY = 'namespace_workload_template:kpi_healthy_timestamp_seconds:max{workload="task-manager"}'
+"""Has a series while the running release is known to have been healthy for five minutes."""
 
 
 def client(bed: Bed) -> ApiClient:
@@ -42,18 +45,56 @@ async def timeline(bed: Bed) -> list[JsonObject]:
     return [fact for fact in facts if isinstance(fact, dict)] if isinstance(facts, list) else []
 
 
-async def within(bed: Bed) -> bool:
-    """Say whether the KPI is within its target, as the recording rule sees it."""
-    value = await bed.prometheus.query(f"namespace_workload:kpi_{KPI}:rate")
-    target = await bed.prometheus.query(f'max(kpi_target{{kpi="{KPI}"}})')
-    return bool(value and target) and value[0][1] < target[0][1]
+async def results(bed: Bed) -> list[str]:
+    """Return how the runs of that incident ended, in their order."""
+    found = await timeline(bed)
+    ends = [fact["facts"] for fact in found if fact["kind"] == "run_ended"]
+    return [str(end["result"]) for end in ends if isinstance(end, dict)]
 
 
-async def healthy(bed: Bed) -> bool:
+async def evidence(bed: Bed) -> dict[str, str]:
+    """Return that incident's evidence by name, as far as its report shows it."""
+    found = await incident(bed)
+    if found is None:
+        return {}
+    path = f"/api/v1/incidents/{found['id']}/report"
+    report = await asyncio.to_thread(client(bed).text, path)
+    pieces = report.partition("\n## Evidence\n")[2].split("\n### ")[1:]
+    return {name: text for name, _, text in (piece.partition("\n") for piece in pieces)}
+
+
+async def within(bed: Bed, kpi: str) -> bool:
+    """Say whether a KPI is within its target, as the recording rule sees it."""
+    level = "database" if CATALOGUE[kpi].subject == ("database",) else "namespace_workload"
+    value = await bed.prometheus.query(f"{level}:kpi_{kpi}:rate")
+    target = await bed.prometheus.query(f'max(kpi_target{{kpi="{kpi}"}})')
+    return bool(value and target) and CATALOGUE[kpi].within(value[0][1], target[0][1])
+
+
+async def generation(bed: Bed) -> object:
+    """Return how often the wish for task-manager was changed."""
+    metadata = (await bed.deployment())["metadata"]
+    return metadata["generation"] if isinstance(metadata, dict) else None
+
+
+async def restarted_at(bed: Bed) -> str:
+    """Return when task-manager was last restarted as kubectl does it, or nothing."""
+    spec = (await bed.deployment())["spec"]
+    template = spec["template"]["metadata"] if isinstance(spec, dict) else {}
+    return str(template.get("annotations", {}).get(RESTARTED_AT, ""))
+
+
+async def healthy(bed: Bed, kpi: str) -> bool:
+    """Say whether everything is scraped, the KPI is well and the application is rolled out."""
     up = await bed.prometheus.query(
         'min(up) == 1 and on () (kpi_source_up{collector="app_metrics"} == 1)'
     )
-    return bool(up) and await within(bed) and await bed.rolled_out()
+    return bool(up) and await within(bed, kpi) and await bed.rolled_out()
+
+
+async def until_healthy(bed: Bed, kpi: str = "error_ratio") -> None:
+    """Wait until nothing stands in the way of a scenario. Raises BedError after 90 s."""
+    await wait_until(lambda: healthy(bed, kpi), 90, "every KPI is within its target")
 
 
 def pages(bed: Bed) -> list[dict[str, object]]:

@@ -8,10 +8,12 @@ import pytest
 
 from exporter.shared.clock import SystemClock
 from tests.bed import bed as beds
-from tests.bed import demo, manifests, watch
+from tests.bed import manifests, watch
 from tests.bed.load import Load
 from tests.bed.process import wait_until
 from tests.bed.prometheus import promtool
+from tests.bed.scenarios import bad_release
+from tests.bed.story import Story
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -25,9 +27,11 @@ async def test_a_bad_release_is_found_rolled_back_verified_and_told(tmp_path: Pa
     async with beds.start(tmp_path, factor=20.0) as bed:
         urls = [f"{bed.places.probe_url}/tasks"]
         async with Load.start(lambda: urls, rate=40.0, seconds=300.0):
-            await wait_until(lambda: watch.healthy(bed), 60, "the KPIs are within target")
-            story = demo.Story(SystemClock())
-            assert await demo.SCENARIOS["bad-release"](bed, story), story.seen
+            await wait_until(
+                lambda: watch.healthy(bed, "error_ratio"), 60, "the KPIs are within target"
+            )
+            story = Story(SystemClock())
+            assert await bad_release.play(bed, story), story.seen
 
         # Prometheus takes the exporter's page, beside the labels that it attaches itself.
         assert {target.health for target in await bed.prometheus.targets()} == {"up"}

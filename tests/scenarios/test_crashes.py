@@ -53,7 +53,9 @@ async def _bed(root: Path, argv: list[str] | None = None) -> AsyncIterator[Bed]:
     async with bed as running:
         urls = [f"{running.places.probe_url}/tasks"]
         async with Load.start(lambda: urls, rate=40.0, seconds=600.0):
-            await wait_until(lambda: watch.healthy(running), 60, "the KPIs are within target")
+            await wait_until(
+                lambda: watch.healthy(running, "error_ratio"), 60, "the KPIs are within target"
+            )
             yield running
 
 

@@ -1,6 +1,8 @@
 """The guide's sample application: tasks over HTTP, with metrics a person would have written."""
 
+import asyncio
 import itertools
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -16,6 +18,9 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 DOCS = """<!doctype html><title>task-manager</title>
 <h1>task-manager</h1><p>GET /tasks, POST /tasks {"title": "..."}, GET /tasks/{id}</p>"""
 
+CRASH = "settings: FEATURE_FLAGS_URL is not set and has no default any more"
+"""Last words of a release that crashes."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -26,6 +31,7 @@ class TaskManager:
         self._behaviour = behaviour
         self._store = store
         self._turns = itertools.count(1)
+        self._held: list[bytes] = []
         self._registry = CollectorRegistry()
         self._seconds = Histogram(
             "http_request_duration_seconds",
@@ -67,7 +73,7 @@ class TaskManager:
     async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             if request.path.startswith("/tasks"):
-                self._misbehave()
+                await self._misbehave()
                 if user := request.headers.get("X-User"):  # a real one would have a login
                     await self._store.seen(user)
             return await handler(request)
@@ -75,10 +81,17 @@ class TaskManager:
             print(f"ERROR {request.method} {request.path} 500 {error}", flush=True)
             return web.json_response({"error": str(error)}, status=500)
 
-    def _misbehave(self) -> None:
-        every = self._behaviour.error_every
-        if every and next(self._turns) % every == 0:
-            raise StoreError(f"tasks: column 'priority' does not exist ({self._behaviour.tag})")
+    async def _misbehave(self) -> None:
+        does, turn = self._behaviour, next(self._turns)
+        if does.leak_bytes:
+            self._held.append(b"x" * does.leak_bytes)
+        if does.delay:
+            await asyncio.sleep(does.delay.total_seconds())
+        every = does.leak_session_every
+        if every and turn % every == 0 and self._store.leaked < does.sessions:
+            await self._store.leak()
+        if does.error_every and turn % does.error_every == 0:
+            raise StoreError(f"tasks: column 'priority' does not exist ({does.tag})")
 
     async def _health(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "version": self._behaviour.tag})
@@ -119,5 +132,17 @@ def create(behaviour: Behaviour, dsn: str) -> web.Application:
         yield
         await store.close()
 
+    async def doomed(_: web.Application) -> AsyncIterator[None]:
+        end = asyncio.get_running_loop().call_later(behaviour.crash_after.total_seconds(), _crash)
+        yield
+        end.cancel()
+
     app.cleanup_ctx.append(with_store)
+    if behaviour.crash_after:
+        app.cleanup_ctx.append(doomed)
     return app
+
+
+def _crash() -> None:
+    print(f"FATAL {CRASH}", flush=True)
+    os._exit(1)

@@ -5,6 +5,7 @@ from typing import TypedDict
 import asyncpg
 
 TIMEOUT_SECONDS = 1.0
+NAMED = {"application_name": "task-manager"}
 # IF NOT EXISTS alone fails when two pods create at once, so they take turns.
 SCHEMA = """
 SELECT pg_advisory_xact_lock(8000);
@@ -55,6 +56,7 @@ class Store:
         self._dsn = dsn
         self._pool: asyncpg.Pool
         self._has_table = False
+        self._leaked: list[asyncpg.Connection[asyncpg.Record]] = []
 
     async def open(self) -> None:
         """Make ready; without a minimum size the pool opens no connection yet."""
@@ -64,7 +66,22 @@ class Store:
             max_size=5,
             timeout=TIMEOUT_SECONDS,
             command_timeout=TIMEOUT_SECONDS,
+            server_settings=NAMED,
         )
+
+    async def leak(self) -> None:
+        """Open a session that nobody will close. Raises StoreError."""
+        try:
+            self._leaked.append(
+                await asyncpg.connect(self._dsn, timeout=TIMEOUT_SECONDS, server_settings=NAMED)
+            )
+        except FAILURES as error:
+            raise StoreError(f"database: {type(error).__name__}") from error
+
+    @property
+    def leaked(self) -> int:
+        """How many sessions were leaked."""
+        return len(self._leaked)
 
     async def newest(self) -> list[Task]:
         """Return up to 50 tasks, newest first. Raises StoreError."""

@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 
@@ -52,11 +52,12 @@ class Alerts:
     alone: Alone
     name: str
     fingerprint: str
+    severity: str = "critical"
 
     async def post(
         self, *, starts: datetime, ends: datetime | None = None, cluster: str = "", cut: int = 0
     ) -> None:
-        labels = {"alertname": self.name, "severity": "critical", "namespace": "default"}
+        labels = {"alertname": self.name, "severity": self.severity, "namespace": "default"}
         labels |= {"workload": "task-manager", "workload_type": "deployment"}
         if self.name != "Forbidden":
             del labels["workload"]
@@ -202,6 +203,28 @@ async def test_a_run_that_is_refused_tells_a_later_level_1_at_once_and_why(alone
     ((receiver, text),) = await forbidden.until_told("page")
     assert receiver == "oncall-pager"
     assert "not in gate.namespaces.allow" in text
+
+
+async def test_a_warning_neither_holds_a_critical_incident_open_nor_opens_it_again(
+    alone: Alone,
+) -> None:
+    grave = alerts(alone, "Held")
+    first = clock_says(60)
+    await grave.post(starts=first)
+    opened = await grave.once("open")
+    lesser = replace(grave, fingerprint=f"{next(fingerprints):016x}", severity="warning")
+    await lesser.post(starts=clock_says(50))
+    await grave.post(starts=first, ends=clock_says(30))
+    await grave.once("resolved")
+    again = replace(grave, fingerprint=f"{next(fingerprints):016x}", severity="warning")
+    await again.post(starts=clock_says(10))
+    said = f"episode of {again.fingerprint} is known"
+
+    async def joined() -> bool:
+        return facts(await whole(alone, opened["id"])).count("Held fires.") == 3
+
+    await wait_until(joined, 20, said)
+    assert (await whole(alone, opened["id"]))["status"] == "resolved"
 
 
 async def test_a_refire_within_the_cooldown_reopens_with_its_clocks_and_tells_people(

@@ -16,8 +16,12 @@ from tests.bed.cluster.rest import AGENT, Rest, path_of
 from tests.bed.cluster.simulated.faults import read_audit
 from tests.bed.process import Process
 
-PROGRAMS = {"task-manager": "tests.bed.task_manager", "probe-app": "tests.bed.cluster.probe_app"}
-"""Image name → the module that is its program; it takes the tag as `--tag`."""
+PROGRAMS = {
+    "task-manager": ("tests.bed.task_manager",),
+    "task-manager-frontend": ("tests.bed.task_manager", "--frontend"),
+    "probe-app": ("tests.bed.cluster.probe_app",),
+}
+"""Image name → the module that is its program, and its arguments; it takes the tag as `--tag`."""
 REPOSITORY = Path(__file__).parents[4]
 
 
@@ -78,7 +82,7 @@ class SimulatedCluster:
         name, _, tag = reference.partition(":")
         if name not in PROGRAMS or not tag:
             raise ValueError(f"{reference!r} is not NAME:TAG with a NAME of {sorted(PROGRAMS)}")
-        argv = [sys.executable, "-m", PROGRAMS[name], "--tag", tag]
+        argv = [sys.executable, "-m", *PROGRAMS[name], "--tag", tag]
         await self._rest.send("POST", "/_images", {"reference": reference, "argv": argv})
 
     async def apply(self, manifest: Mapping[str, object]) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from responder.domain.alert import Alert, AlertStatus
-from responder.domain.episode import Change, Episode, classify
+from responder.domain.episode import Change, Episode, classify, holding
 
 START = datetime(2026, 8, 1, 12, 0, tzinfo=UTC)
 
@@ -139,3 +139,24 @@ def test_what_still_fires_stays_open_whatever_arrives_late(
         ledger.deliver(alert)
     assert ledger.open is not None
     assert ledger.open.starts_at == firing.starts_at
+
+
+def _of(severity: str, ends: float | None = None) -> Episode:
+    return replace(_episode(0, ends), labels={"severity": severity})
+
+
+@pytest.mark.parametrize(
+    ("episodes", "held"),
+    [
+        pytest.param([_of("critical"), _of("warning")], ["critical"], id="both fire"),
+        pytest.param([_of("critical", 5), _of("warning")], [], id="only the lesser one goes on"),
+        pytest.param([_of("warning"), _of("info")], ["warning"], id="nothing graver came"),
+        pytest.param([_of("page"), _of("warning")], ["page"], id="an unknown word counts as grave"),
+        pytest.param([_of("critical", 5), _of("page")], ["page"], id="as grave as critical"),
+        pytest.param([], [], id="none"),
+    ],
+)
+def test_what_is_as_grave_as_the_gravest_holds_an_incident_open(
+    episodes: list[Episode], held: list[str]
+) -> None:
+    assert [episode.labels["severity"] for episode in holding(episodes)] == held

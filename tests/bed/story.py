@@ -1,0 +1,53 @@
+"""What a scenario tells while it happens: each step once, with the seconds since the cause."""
+
+from dataclasses import dataclass, field
+
+from rich.console import Console
+
+from exporter.shared.clock import Clock
+from tests.bed import watch
+from tests.bed.bed import Bed
+
+out = Console(soft_wrap=True, highlight=False)
+
+
+@dataclass
+class Story:
+    """Prints what happens, with the seconds since the cause."""
+
+    clock: Clock
+    began: float = 0.0
+    seen: set[str] = field(default_factory=set)
+    times: dict[str, float] = field(default_factory=dict)
+
+    def cause(self, text: str) -> None:
+        """Start the clock: this is what went wrong."""
+        self.began = self.clock.monotonic()
+        self.tell("cause", text)
+
+    def tell(self, name: str, text: str, *, style: str = "") -> None:
+        """Print one step, the first time it is told."""
+        if name in self.seen:
+            return
+        self.seen.add(name)
+        elapsed = self.clock.monotonic() - self.began if self.began else 0.0
+        self.times.setdefault(name, elapsed)
+        stamp = f"[dim]{elapsed:6.1f} s[/dim] " if self.began else "         "
+        out.print(stamp, end="")
+        out.print(text, style=style or None, markup=False)
+
+    async def look(self, bed: Bed, kpi: str) -> None:
+        """Tell what is new: the KPI, the alerts, and every fact of the incidents' timelines."""
+        if not await watch.within(bed, kpi):
+            self.tell("kpi", f"{kpi} has left its target", style="yellow")
+        for alert in await bed.prometheus.alerts():
+            name = f"{alert.labels['alertname']} {alert.state}"
+            subject = next((alert.labels[key] for key in SUBJECTS if key in alert.labels), "")
+            self.tell(f"alert {name} {subject}", f"alert {name}: {subject}", style="yellow")
+        for fact in await watch.timeline(bed):
+            self.tell(f"{fact['at']}{fact['text']}", f"{fact['phase']}: {fact['text']}")
+            self.times.setdefault(str(fact["kind"]), self.clock.monotonic() - self.began)
+
+
+SUBJECTS = ("workload", "node", "database", "source")
+"""Labels that name what an alert is about, the first that is there."""
