@@ -73,8 +73,9 @@ TOPLEVEL = (1, 9)
 """From here on a statement within a function is told apart; its time is in the function's, too."""
 
 _QUERY = """
-SELECT queryid, sum(calls) AS calls, sum(total_exec_time) / 1000 AS seconds, sum(rows) AS rows,
-       sum(shared_blks_read) AS blocks_read, {text} AS query, {info}
+SELECT queryid, sum(calls)::float8 AS calls, sum(total_exec_time) / 1000 AS seconds,
+       sum(rows)::float8 AS rows, sum(shared_blks_read)::float8 AS blocks_read,
+       {text} AS query, {info}
 FROM {schema}.pg_stat_statements({with_text})
 WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND userid <> ALL (ARRAY(SELECT oid FROM pg_roles WHERE rolname = ANY($1)))
@@ -116,6 +117,9 @@ class Counts(NamedTuple):
 
 
 NOTHING = Counts(0.0, 0.0, 0.0, 0.0)
+
+Known = dict[object, Counts]
+"""Counts by query id; None stands for the statements that have none."""
 
 
 def statements(limits: Limits, ignore_roles: tuple[str, ...]) -> Part:
@@ -163,33 +167,33 @@ class _Statements:
     """
 
     limits: Limits
-    before: dict[str, Counts] | None = None
+    before: Known | None = None
     """All statements as the last pass saw them; None before the first."""
     reset: object = None
-    told: dict[str, Counts] = field(default_factory=dict)
-    retired: dict[str, Counts] = field(default_factory=dict)
+    told: Known = field(default_factory=dict)
+    retired: Known = field(default_factory=dict)
     other: Counts = NOTHING
 
     def read(self, database: str, rows: Rows, _at: float) -> Collected:
         """Count what came since the last pass."""
-        now = {text(row, "queryid"): _counts(row) for row in rows}
+        now = {row.get("queryid"): _counts(row) for row in rows}
         grown = self._grown(now, rows)
-        top = [name for name in now if name][: self.limits.statements]  # rows come by time taken
-        self._count(top, now, grown)
-        samples = [*self._samples(database, len(now), rows), *self._texts(database, top, rows)]
-        total = NOTHING
-        for one in (grown if self.before is not None else now).values():
-            total = total.plus(one)
+        top = [name for name in now if name is not None]  # rows come by time taken
+        self._count(top[: self.limits.statements], now, grown)
         self.before = now
-        if total.calls <= 0:
+        samples = [*self._samples(database, now, rows), *self._texts(database, rows)]
+        calls = sum(counts.calls for counts in grown.values())
+        if calls <= 0:
             return Collected(samples)
-        mean = Reading(
-            "database_query_time", (("database", database),), total.seconds / total.calls
-        )
-        return Collected(samples, [mean])
+        mean = sum(counts.seconds for counts in grown.values()) / calls
+        subject = (("database", database),)
+        return Collected(samples, [Reading("database_query_time", subject, mean)])
 
-    def _grown(self, now: dict[str, Counts], rows: Rows) -> dict[str, Counts]:
-        """Return what each statement has counted since the pass before."""
+    def _grown(self, now: Known, rows: Rows) -> Known:
+        """Return what was counted since the pass before, of those statements that were called.
+
+        At the first pass that is all since statistics are kept.
+        """
         reset = rows[0].get("reset") if rows else self.reset
         anew = self.before is None or reset != self.reset
         before = {} if anew else self.before or {}
@@ -197,46 +201,47 @@ class _Statements:
         # Where not all could be read, one that was not there before need not be new.
         whole = anew or len(before) < MOST
         return {
-            name: counts.since(before.get(name)) if whole or name in before else NOTHING
+            name: counts.since(then)
             for name, counts in now.items()
+            if (then := before.get(name)) != counts and (whole or then is not None)
         }
 
-    def _count(self, top: list[str], now: dict[str, Counts], grown: dict[str, Counts]) -> None:
+    def _count(self, top: list[object], now: Known, grown: Known) -> None:
         """Put each increase under one name."""
-        if self.before is None:
-            grown = now
-        told = {
-            name: self.told[name].plus(grown[name])
-            if name in self.told
-            else self.retired.pop(name, now[name])
-            for name in top
-        }
-        own = set(top) if self.before is None else told.keys() & self.told.keys()
-        for name in now.keys() - own:
+        told: Known = {}
+        for name in top:
+            if name in self.told:
+                told[name] = self.told[name].plus(grown.get(name, NOTHING))
+            else:
+                told[name] = self.retired.pop(name, now[name])
+        own = top if self.before is None else told.keys() & self.told.keys()
+        for name in grown.keys() - own:
             self.other = self.other.plus(grown[name])
         self.retired |= {name: self.told[name] for name in self.told.keys() - told.keys()}
         while len(self.retired) > RETIRED:
             del self.retired[next(iter(self.retired))]
         self.told = told
 
-    def _samples(self, database: str, known: int, rows: Rows) -> list[Sample]:
+    def _samples(self, database: str, now: Known, rows: Rows) -> list[Sample]:
         found = []
         for name, counts in (*self.told.items(), (OTHER, self.other)):
+            labels = (database, str(name))
             for metric, value in zip((CALLS, SECONDS, ROWS, BLOCKS_READ), counts, strict=True):
-                found.append(Sample(metric, (database, name), value))
-        slow = sum(_is_slow(row, self.limits) for row in rows)
-        found += [Sample(KNOWN, (database,), known), Sample(SLOW, (database,), slow)]
+                found.append(Sample(metric, labels, value))
+        bound = self.limits.slow_query.total_seconds()
+        slow = sum(counts.seconds > bound * counts.calls for counts in now.values())
+        found += [Sample(KNOWN, (database,), len(now)), Sample(SLOW, (database,), slow)]
         forgotten = number(rows[0], "forgotten") if rows else None
         if forgotten is not None:
             found.append(Sample(FORGOTTEN, (database,), forgotten))
         return found
 
-    def _texts(self, database: str, top: list[str], rows: Rows) -> list[Sample]:
-        texts = {text(row, "queryid"): text(row, "query") for row in rows}
+    def _texts(self, database: str, rows: Rows) -> list[Sample]:
         return [
-            Sample(TEXT, (database, name, shown), 1.0)
-            for name in top
-            if (shown := shorten(texts[name], self.limits.query_text))
+            Sample(TEXT, (database, text(row, "queryid"), shown), 1.0)
+            for row in rows[: self.limits.statements]
+            if row.get("queryid") in self.told
+            and (shown := shorten(text(row, "query"), self.limits.query_text))
         ]
 
 
@@ -251,9 +256,15 @@ def shorten(query: str, most: int) -> str:
 
 
 def _counts(row: Row) -> Counts:
-    return Counts(*(number(row, name) or 0.0 for name in Counts._fields))
+    return Counts(
+        _float(row, "calls"),
+        _float(row, "seconds"),
+        _float(row, "rows"),
+        _float(row, "blocks_read"),
+    )
 
 
-def _is_slow(row: Row, limits: Limits) -> bool:
-    counts = _counts(row)
-    return counts.calls > 0 and counts.seconds / counts.calls > limits.slow_query.total_seconds()
+def _float(row: Row, column: str) -> float:
+    """Return a count, which is a float already in each of thousands of rows, or unknown."""
+    value = row.get(column)
+    return value if type(value) is float else number(row, column) or 0.0
