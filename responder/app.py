@@ -1,7 +1,7 @@
 """The composition root: settings → store → gateways → engine → web server, torn down in reverse."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from exporter.shared.yaml_positions import Document, problem
 from responder import actions, notifiers
 from responder.contract import ActionSpec, NotifierSpec
 from responder.domain.policy import Policy
-from responder.domain.values import Labels
+from responder.domain.values import JsonObject, Labels
 from responder.engine import dead_letters
 from responder.engine.engine import Engine
 from responder.engine.services import Receiver, Services
@@ -34,6 +34,7 @@ from responder.gateways.kube import KubeGateway
 from responder.gateways.postgres import PostgresGateway
 from responder.gateways.prometheus import PrometheusGateway
 from responder.metrics import ResponderMetrics
+from responder.permissions import manifests, needed
 from responder.policies.alerts import lint_alerts
 from responder.policies.load import lint as lint_policies
 from responder.policies.load import load
@@ -76,6 +77,17 @@ def explain(policies: Path, labels: Labels) -> Decision:
     specs = known_actions()
     roles = {name: spec.role.value for name, spec in specs.items()}
     return decide(load(policies, specs), labels, roles)
+
+
+def permissions(
+    policies: Path, by_hand: Sequence[str], account: str, namespace: str
+) -> list[JsonObject]:
+    """Return the roles that the policies need. Raises ConfigError; RunbookdError for `by_hand`."""
+    specs = known_actions()
+    for name in by_hand:
+        if name not in specs:
+            raise RunbookdError(f"{name!r} is not an action; {nearest(name, specs)}")
+    return manifests(needed(load(policies, specs), specs, by_hand), account, namespace)
 
 
 async def serve(path: Path, *, insecure_loopback: bool) -> None:

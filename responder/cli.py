@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 
 from exporter.shared.config import ConfigError
 from responder.client import ApiClient
@@ -28,6 +30,14 @@ from responder.terminal import (
     strings,
     told,
 )
+
+
+class Form(StrEnum):
+    """How manifests are printed."""
+
+    YAML = "yaml"
+    JSON = "json"
+
 
 app = typer.Typer(
     name="alert-responder",
@@ -124,6 +134,30 @@ def simulate(
     else:
         for line in decision.lines():
             out.print(line, markup=False)
+
+
+@app.command()
+@told
+def permissions(
+    policies: Annotated[Path, typer.Argument(help="A policy file, or a folder of them.")],
+    by_hand: Annotated[
+        list[str] | None,
+        typer.Option("--by-hand", help="An action that people run besides the runbooks. Repeat."),
+    ] = None,
+    account: Annotated[
+        str, typer.Option(help="The responder's ServiceAccount.")
+    ] = "alert-responder",
+    namespace: Annotated[str, typer.Option(help="Its namespace.")] = "runbookd",
+    output: Annotated[Form, typer.Option("--output", "-o")] = Form.YAML,
+) -> None:
+    """Print the Roles that the enabled runbooks need, for `kubectl apply -f -`."""
+    from responder.app import permissions as roles  # noqa: PLC0415 - as in serve
+
+    found = roles(policies, by_hand or [], account, namespace)
+    if output is Form.JSON:
+        print_json({"apiVersion": "v1", "kind": "List", "items": list(found)})
+    else:
+        typer.echo(yaml.safe_dump_all(found, sort_keys=False), nl=False)
 
 
 @app.command()

@@ -279,6 +279,6 @@ SPEC = ActionSpec(
         "core/pods:list",
         "core/pods/log:get",
         "core/events:list",
-        "core/nodes:list",
+        "core/nodes:get,list",
     ),
 )
