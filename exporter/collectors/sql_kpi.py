@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -76,7 +76,7 @@ class Query(Section):
     """A SELECT. It runs in a read-only transaction, with UTC as the time zone."""
     labels: tuple[str, ...] = ()
     """Columns that become labels."""
-    values: Annotated[tuple[Value, ...], Field(min_length=1)]
+    values: tuple[Value, ...]
     """Columns that are published. A column that is neither a label nor a value fails the query."""
     max_rows: int = Field(default=100, ge=1, le=10_000)
     """More rows than this fail the query."""
@@ -103,7 +103,9 @@ class Query(Section):
         return value
 
     @model_validator(mode="after")
-    def _has_different_columns(self) -> Self:
+    def _has_values_in_different_columns(self) -> Self:
+        if not self.values:
+            raise ValueError("no value is declared")
         columns = [*self.labels, *(value.column for value in self.values)]
         twice = sorted({column for column in columns if columns.count(column) > 1})
         if twice:

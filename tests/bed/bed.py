@@ -127,7 +127,9 @@ async def start(
     owner is killed.
     """
     async with AsyncExitStack() as stack:
-        postgres = await stack.enter_async_context(Postgres.start(root))
+        preload = {"shared_preload_libraries": "pg_stat_statements"}
+        postgres = await stack.enter_async_context(Postgres.start(root, preload))
+        await postgres.execute("CREATE EXTENSION pg_stat_statements")
         dsn = await postgres.create_database("taskmanager")
         cluster = await stack.enter_async_context(SimulatedCluster.start(root / "cluster"))
         pager = await stack.enter_async_context(HttpSink.start())

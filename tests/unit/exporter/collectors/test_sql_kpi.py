@@ -156,7 +156,7 @@ def value(**changed: object) -> dict[str, object]:
     [
         ({"sql": "DELETE FROM orders"}, "neither SELECT nor WITH"),
         ({"sql": "-- a comment\nDELETE FROM orders"}, "neither SELECT nor WITH"),
-        ({"values": []}, "at least 1 item"),
+        ({"values": []}, "no value is declared"),
         ({"values": [value(name="orders")]}, "does not begin with kpi_sql_"),
         ({"values": [value(name="kpi_sql_Orders")]}, "not a name like"),
         ({"values": [value(name="kpi_sql_age_minutes")]}, "base units"),
@@ -197,12 +197,14 @@ def test_one_family_is_declared_alike_wherever_it_is() -> None:
         made(USERS, {**USERS, "name": "more"})
 
 
-def test_a_mistake_in_the_settings_is_told_with_its_place() -> None:
+def test_a_mistake_in_the_settings_is_told_once_and_with_its_place() -> None:
     specs = app.collectors()
     section = {"databases": [], "queries": [{**USERS, "values": [{"kpi": "nothing"}]}]}
     document = Document("settings", {"collectors": {"sql_kpi": section}})
-    with pytest.raises(ConfigError, match=r"collectors\.sql_kpi\.queries\[0\]\.values\[0\]"):
+    with pytest.raises(ConfigError) as error:
         validate(app.model(specs), document)
+    (problem,) = error.value.problems
+    assert "collectors.sql_kpi.queries[0].values[0]: 'nothing' is no KPI" in str(problem)
 
 
 async def test_the_exporter_publishes_what_the_settings_name() -> None:
