@@ -141,16 +141,16 @@ def rbac_samples(found: rbac.Rbac) -> Iterator[Sample]:
         yield Sample(WIDE, (namespace,), count)
 
 
-def pod_samples(found: Sequence[pods.Pod], created: Mapping[str, datetime]) -> Iterator[Sample]:
+def pod_samples(found: pods.Survey, created: Mapping[str, datetime]) -> Iterator[Sample]:
     """Describe pods and their images; `created` tells when images were built."""
-    for labels, count in sorted(pods.by_namespace(found).items()):
+    for labels, count in sorted(found.by_namespace.items()):
         yield Sample(PODS, labels, count)
-    for finding, count in sorted(pods.by_workload(found).items()):
+    for finding, count in sorted(found.by_workload.items()):
         yield Sample(WORKLOADS, finding, count)
     ages: dict[tuple[str, ...], list[tuple[datetime, str]]] = {}
-    for used, running in sorted(pods.images(found).items()):
+    for used, running in sorted(found.images.items(), key=lambda each: each[0]):
         yield Sample(IMAGE, tuple(used), 1.0)
-        if (age := _age(used, running, created)) is not None:
+        if (age := _age(used.image, running, created)) is not None:
             ages.setdefault(tuple(used[:-1]), []).append(age)
     for container, known in ages.items():
         time, basis = min(known)
@@ -158,15 +158,13 @@ def pod_samples(found: Sequence[pods.Pod], created: Mapping[str, datetime]) -> I
 
 
 def _age(
-    used: pods.Used, running: Sequence[pods.Pod], created: Mapping[str, datetime]
+    image: str, running: pods.Running, created: Mapping[str, datetime]
 ) -> tuple[datetime, str] | None:
     """Return since when an image exists at least, and how that is known."""
-    names = (used.image, *pods.digests(running, used.container))
-    built = [created[name] for name in names if name in created]
+    built = [created[name] for name in (image, *running.digests) if name in created]
     if built:
         return min(built), "created"
-    started = pods.oldest(running)
-    return None if started is None else (started, "pod_start")
+    return None if running.oldest is None else (running.oldest, "pod_start")
 
 
 def secret_samples(found: Iterable[Kept]) -> Iterator[Sample]:

@@ -1,7 +1,8 @@
 """What pods are allowed to do to their node, and what their images are."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -157,46 +158,51 @@ def findings(pod: Pod) -> Iterator[str]:
     return (name for name, holds in found.items() if holds)
 
 
-def by_namespace(pods: Iterable[Pod]) -> Mapping[tuple[str, str], int]:
-    """Count the pods of each namespace by finding, those of no pod too."""
-    found: Counter[tuple[str, str]] = Counter()
-    for pod in pods:
-        namespace = pod.metadata.namespace
+@dataclass(slots=True)
+class Running:
+    """The pods that run one image in one container of a workload."""
+
+    oldest: datetime | None = None
+    """When the first of them was created."""
+    digests: set[str] = field(default_factory=set)
+    """What really runs (`sha256:…`), as the node says."""
+
+
+class Survey:
+    """What is found of pods, counted as they come, so that they need not be kept."""
+
+    def __init__(self) -> None:
+        self.pods = 0
+        self.by_namespace: Counter[tuple[str, str]] = Counter()
+        """Pods by namespace and finding, those of no pod too."""
+        self.by_workload: Counter[tuple[str, str, str, str]] = Counter()
+        """Pods by workload and finding; what no pod of it shows is left out."""
+        self.images: dict[Used, Running] = {}
+
+    def add(self, pod: Pod) -> None:
+        """Take in a pod; one that will never run again does not count."""
+        if pod.is_over:
+            return
+        self.pods += 1
+        namespace, workload = pod.metadata.namespace, pod.workload
         for name in FINDINGS:
-            found[namespace, name] += 0
-        found.update((namespace, name) for name in findings(pod))
-    return found
+            self.by_namespace[namespace, name] += 0
+        for name in findings(pod):
+            self.by_namespace[namespace, name] += 1
+            self.by_workload[*workload, name] += 1
+        self._add_images(pod, workload)
 
-
-def by_workload(pods: Iterable[Pod]) -> Mapping[tuple[str, str, str, str], int]:
-    """Count the pods of each workload by finding; what no pod of it shows is left out."""
-    return Counter((*pod.workload, name) for pod in pods for name in findings(pod))
-
-
-def images(pods: Iterable[Pod]) -> Mapping[Used, Sequence[Pod]]:
-    """Return the pods that run each image, by workload and container."""
-    found: dict[Used, list[Pod]] = {}
-    for pod in pods:
+    def _add_images(self, pod: Pod, workload: tuple[str, str, str]) -> None:
+        created = pod.metadata.creation_timestamp
+        ids = {one.name: one.image_id for one in pod.status.container_statuses or ()}
         for container in (*(pod.spec.init_containers or ()), *(pod.spec.containers or ())):
-            found.setdefault(Used(*pod.workload, container.name, container.image), []).append(pod)
-    return found
-
-
-def digests(pods: Iterable[Pod], container: str) -> frozenset[str]:
-    """Return the digests (`sha256:…`) that a container of `pods` runs."""
-    ids = (
-        status.image_id
-        for pod in pods
-        for status in pod.status.container_statuses or ()
-        if status.name == container
-    )
-    return frozenset(digest for each in ids if (digest := each.rpartition("@")[2]))
-
-
-def oldest(pods: Iterable[Pod]) -> datetime | None:
-    """Return when the oldest of `pods` was created."""
-    times = (pod.metadata.creation_timestamp for pod in pods)
-    return min((time for time in times if time is not None), default=None)
+            used = Used(*workload, container.name, container.image)
+            running = self.images.setdefault(used, Running())
+            if created is not None and (running.oldest is None or created < running.oldest):
+                running.oldest = created
+            digest = ids.get(container.name, "").rpartition("@")[2]
+            if digest:
+                running.digests.add(digest)
 
 
 def is_latest(image: str) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 
 from exporter.ports import ApiServer
 from exporter.posture.certificates import first_of, not_after
-from exporter.posture.pods import Pod
+from exporter.posture.pods import Pod, Survey
 from exporter.posture.rbac import PREFIX, Binding, Rbac, Role
 from exporter.posture.scanners import (
     REPORTS,
@@ -20,7 +20,7 @@ from exporter.posture.scanners import (
     newest,
     of_object,
 )
-from exporter.watch.listing import Kept, every, every_metadata
+from exporter.watch.listing import Kept, every, every_metadata, every_page
 from exporter.watch.objects import Meta, View
 
 OWN_AGE = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token"
@@ -61,9 +61,13 @@ async def rbac(kube: ApiServer) -> Rbac:
     )
 
 
-async def pods(kube: ApiServer) -> list[Pod]:
-    """Read all pods that run, or will."""
-    return [pod for pod in await every(kube, "/api/v1/pods", Pod) if not pod.is_over]
+async def pods(kube: ApiServer) -> Survey:
+    """Look at all pods that run, or will, a page at a time."""
+    survey = Survey()
+    async for page in every_page(kube, "/api/v1/pods", Pod):
+        for pod in page:
+            survey.add(pod)
+    return survey
 
 
 async def policies(kube: ApiServer) -> dict[str, int]:

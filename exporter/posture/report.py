@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from exporter.posture import pods, rbac
+from exporter.posture import rbac
+from exporter.posture.pods import Survey
 from exporter.posture.reading import Certificate
 from exporter.posture.scanners import SEVERITIES, Scan
 from exporter.watch.listing import Kept
@@ -139,17 +140,16 @@ TITLES = {
 }
 
 
-def of_pods(found: Sequence[pods.Pod], now: datetime, limits: Limits) -> Iterator[Check]:
+def of_pods(found: Survey, now: datetime, limits: Limits) -> Iterator[Check]:
     """Look at what pods may do, and at the age of their images."""
-    counts = pods.by_workload(found)
     for finding, title in TITLES.items():
-        shown = {key[:3]: count for key, count in counts.items() if key[3] == finding}
+        shown = {key[:3]: count for key, count in found.by_workload.items() if key[3] == finding}
         details = (f"{_workload(key)}: {count}" for key, count in shown.items())
-        yield judged("pods", title, details, f"{sum(shown.values())} of {len(found)} pods")
+        yield judged("pods", title, details, f"{sum(shown.values())} of {found.pods} pods")
     old = [
         f"{used.namespace}/{used.workload or '-'} {used.image}: since {started:%Y-%m-%d} at least"
-        for used, running in pods.images(found).items()
-        if (started := pods.oldest(running)) is not None and now - started > limits.image_age
+        for used, running in found.images.items()
+        if (started := running.oldest) is not None and now - started > limits.image_age
     ]
     title = f"images that have run for more than {limits.image_age.days} days"
     yield judged("images", title, old, f"{len(old)}; an image is at least as old as its oldest pod")

@@ -168,7 +168,7 @@ def read_folder(folder: Path, *, most: int, max_bytes: int) -> tuple[list[Scan],
     """
     try:
         folder.stat()  # one that is not there has no files either, but is a mistake
-        found = sorted(path for path in folder.rglob("*.json") if path.is_file())
+        found = sorted(path for path in folder.rglob("*.json") if _is_shown(path, folder))
     except OSError as error:
         raise PermanentError(f"{folder} cannot be read: {error.strerror}") from error
     if len(found) > most:
@@ -181,6 +181,12 @@ def read_folder(folder: Path, *, most: int, max_bytes: int) -> tuple[list[Scan],
         except (OSError, ValueError):
             continue
     return scans, len(found) - len(scans)
+
+
+def _is_shown(path: Path, folder: Path) -> bool:
+    """Say whether it is a file to be read: a mounted ConfigMap has each once more in `..data`."""
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return not hidden and path.is_file()
 
 
 def created(scans: Iterable[Scan]) -> Mapping[str, datetime]:

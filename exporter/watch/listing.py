@@ -1,7 +1,7 @@
 """Lists all objects of one kind, page by page, where a watch would be more than is needed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -64,7 +64,13 @@ async def every(
     Raises TransientError or PermanentError as `kube.list` does, GoneError when the listing took
     longer than the server keeps it, PermanentError when a page cannot be read.
     """
-    return await _paged(kube.list, path, kind, {**(query or {}), "limit": str(page)})
+    asked = {**(query or {}), "limit": str(page)}
+    return [one async for page_ in _pages(kube.list, path, kind, asked) for one in page_]
+
+
+def every_page(kube: ApiServer, path: str, kind: type[T]) -> AsyncIterator[list[T]]:
+    """Yield all objects at `path`, a page at a time: they need not all be kept. Raises so, too."""
+    return _pages(kube.list, path, kind, {"limit": str(PAGE)})
 
 
 async def every_metadata(
@@ -73,17 +79,16 @@ async def every_metadata(
     """Return the metadata of all objects at `path`, decoded as `kind`. Raises as `every` does."""
     bare: type[Bare[T]] = Bare[kind]  # type: ignore[valid-type]  # built at run time
     asked = {**(query or {}), "limit": str(PAGE)}
-    return [one.metadata for one in await _paged(kube.metadata, path, bare, asked)]
+    return [one.metadata async for page in _pages(kube.metadata, path, bare, asked) for one in page]
 
 
-async def _paged(
+async def _pages(
     read: Callable[[str, Mapping[str, str]], Awaitable[bytes]],
     path: str,
     kind: type[T],
     query: Mapping[str, str],
-) -> list[T]:
+) -> AsyncIterator[list[T]]:
     decoder = msgspec.json.Decoder(Page[kind])  # type: ignore[valid-type]  # built at run time
-    found: list[T] = []
     further = dict(query)
     while True:
         body = await read(path, further)
@@ -91,8 +96,8 @@ async def _paged(
             page = decoder.decode(body)
         except msgspec.DecodeError as error:
             raise PermanentError(f"a page of {path} cannot be read: {error}") from error
-        found += page.items or ()
+        yield page.items or []
         if not page.metadata.continue_:
-            return found
+            return
         further["continue"] = page.metadata.continue_
         await asyncio.sleep(0)

@@ -3,11 +3,12 @@
 import copy
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
-from exporter.posture.pods import FINDINGS, Pod, by_workload, findings, is_latest
+from exporter.posture.pods import FINDINGS, Pod, Running, Survey, Used, findings, is_latest
 from tests.json_fields import changed, paths
 
 CAREFUL: Mapping[str, object] = {
@@ -118,10 +119,17 @@ def test_any_field_may_be_missing(path: tuple[object, ...]) -> None:
     assert found(changed(CAREFUL, path)) <= set(FINDINGS)
 
 
-def test_findings_are_counted_by_workload() -> None:
-    raw = with_spec(hostNetwork=True)
-    pod = msgspec.json.decode(json.dumps(raw), type=Pod)
-    assert by_workload([pod, pod]) == {("default", "task-manager", "deployment", "host_network"): 2}
+def test_pods_are_counted_by_workload_and_those_that_are_over_are_not() -> None:
+    survey = Survey()
+    over = {**with_spec(hostNetwork=True), "status": {"phase": "Failed"}}
+    for raw in (with_spec(hostNetwork=True), with_spec(hostNetwork=True), over):
+        survey.add(msgspec.json.decode(json.dumps(raw), type=Pod))
+    assert survey.pods == 2
+    web = ("default", "task-manager", "deployment")
+    assert survey.by_workload == {(*web, "host_network"): 2}
+    assert survey.by_namespace["default", "privileged"] == 0
+    used = Used(*web, "task-manager", "registry:5000/task-manager:v3")
+    assert survey.images[used] == Running(datetime(2026, 11, 1, tzinfo=UTC), {"sha256:abc"})
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,9 @@ def test_the_newest_report_of_an_image_counts() -> None:
 def test_a_folder_is_read_with_the_folders_below_and_what_is_no_report_is_counted(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "below").mkdir()
+    for folder in ("below", "..data"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "..data" / "a.json").write_text(json.dumps(TRIVY))
     (tmp_path / "below" / "a.json").write_text(json.dumps(TRIVY))
     (tmp_path / "b.json").write_text("{}")
     (tmp_path / "c.json").write_text(json.dumps(copy.deepcopy(dict(TRIVY))) + " " * 5000)
