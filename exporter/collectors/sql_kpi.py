@@ -146,7 +146,8 @@ class Settings(Section):
                     f"query {query.name} asks {query.database!r}; {nearest(query.database, known)}"
                 )
             for family in query.families().values():
-                if declared.setdefault(family.name, family) != family:
+                # For OpenMetrics a counter's name is the one without _total.
+                if declared.setdefault(family.name.removesuffix("_total"), family) != family:
                     raise ValueError(f"{family.name} is declared twice, and not alike")
         return self
 

@@ -189,6 +189,9 @@ def test_one_family_is_declared_alike_wherever_it_is() -> None:
     other = {**USERS, "name": "other", "values": values}
     with pytest.raises(ValidationError, match="declared twice, and not alike"):
         made(ORDERS, other)
+    gauge = {**USERS, "name": "gauge", "values": [value(name="kpi_sql_orders")]}
+    with pytest.raises(ValidationError, match="kpi_sql_orders is declared twice, and not alike"):
+        made(ORDERS, gauge)
     again = {**ORDERS, "name": "archive", "sql": "SELECT 1"}
     assert len(SPEC.families(made(ORDERS, again))) == 2
     with pytest.raises(ValidationError, match="two queries are called orders"):

@@ -1,13 +1,12 @@
 """The PostgreSQL collector on a real server: one connection, read only, whatever happens."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
 from exporter.clients.http import USER_AGENT
 from exporter.clients.open import OpenClients
@@ -15,7 +14,6 @@ from exporter.clients.postgres import PostgresDatabase
 from exporter.collectors.postgres import ABSENT, SPEC, DatabaseSettings, Settings
 from exporter.contract import Collected, PolledSource
 from exporter.postgres.tables import TABLE_SIZE
-from exporter.shared.clock import SystemClock
 from exporter.shared.errors import PermanentError
 from exporter.sql_port import QueryDelayedError, QueryRefusedError
 from tests.bed.postgres import Postgres
@@ -26,20 +24,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LIMIT = timedelta(seconds=2)
 DOWN = ['kpi_postgres_up{database="tasks"} 0']
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Postgres]:
-    async with Postgres.start(tmp_path_factory.mktemp("postgres")) as server:
-        await server.create_database("taskmanager")
-        yield server
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def clients() -> AsyncIterator[OpenClients]:
-    opened = OpenClients(kubeconfig=None, applications=(), clock=SystemClock())
-    yield opened
-    await opened.close()
 
 
 def ours(clients: OpenClients, postgres: Postgres, limit: timedelta = LIMIT) -> PostgresDatabase:

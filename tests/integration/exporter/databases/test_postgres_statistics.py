@@ -1,7 +1,6 @@
 """What the PostgreSQL collector tells of a server that is at work: waits, statements, replicas."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -11,32 +10,19 @@ import pytest_asyncio
 from exporter.clients.open import OpenClients
 from exporter.collectors.postgres import ABSENT, SPEC, Settings
 from exporter.contract import Collected, PolledSource
-from exporter.shared.clock import SystemClock
 from tests.bed.postgres import STANDBY, Postgres
 from tests.bed.process import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-STATEMENTS = {"shared_preload_libraries": "pg_stat_statements", "track_io_timing": "on"}
 
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Postgres]:
-    async with Postgres.start(tmp_path_factory.mktemp("postgres"), STATEMENTS) as server:
-        await server.create_database("taskmanager")
-        for sql in (
-            "CREATE EXTENSION pg_stat_statements",
-            "CREATE TABLE tasks AS SELECT id, 'x' AS title FROM generate_series(1, 1000) AS id",
-        ):
-            await server.execute(sql, "taskmanager")
-        yield server
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def clients() -> AsyncIterator[OpenClients]:
-    opened = OpenClients(kubeconfig=None, applications=(), clock=SystemClock())
-    yield opened
-    await opened.close()
+@pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
+async def _at_work(postgres: Postgres) -> None:
+    await postgres.execute("CREATE EXTENSION pg_stat_statements", "taskmanager")
+    await postgres.execute(
+        "CREATE TABLE tasks AS SELECT id, 'x' AS title FROM generate_series(1, 1000) AS id",
+        "taskmanager",
+    )
 
 
 def source(clients: OpenClients, dsn: str, **settings: object) -> PolledSource:
@@ -80,7 +66,7 @@ async def test_who_waits_for_a_lock_is_seen_with_who_holds_it(
 
         async def blocked() -> Collected | None:
             found = await tasks.collect()
-            return found if told(found, "slow_queries") else None
+            return found if told(found, "slow_queries_running") else None
 
         found = await wait_until(blocked, 5, "the waiting query is slow")
         assert found is not None

@@ -12,7 +12,6 @@ import yaml
 from exporter.clients.open import OpenClients
 from exporter.collectors.sql_kpi import SPEC, Settings
 from exporter.contract import PolledSource
-from exporter.shared.clock import SystemClock
 from exporter.shared.errors import PermanentError, TransientError
 from tests.bed.postgres import Postgres
 from tests.bed.process import Process, free_port
@@ -20,20 +19,6 @@ from tests.bed.settings import HOME
 from tests.fake_clients import lines
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Postgres]:
-    async with Postgres.start(tmp_path_factory.mktemp("postgres")) as server:
-        await server.create_database("taskmanager")
-        yield server
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def clients() -> AsyncIterator[OpenClients]:
-    opened = OpenClients(kubeconfig=None, applications=(), clock=SystemClock())
-    yield opened
-    await opened.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -11,7 +11,6 @@ import pytest_asyncio
 from exporter.clients.open import OpenClients
 from exporter.collectors.pgbouncer import SPEC, Settings
 from exporter.contract import PolledSource
-from exporter.shared.clock import SystemClock
 from exporter.shared.errors import PermanentError, TransientError
 from exporter.sql_port import QueryRefusedError
 from tests.bed.pgbouncer import Pgbouncer
@@ -25,18 +24,11 @@ POOL = 'pgbouncer="main",database="taskmanager",user="postgres"'
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pool(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pgbouncer]:
-    root = tmp_path_factory.mktemp("pgbouncer")
-    async with Postgres.start(root) as server, Pgbouncer.start(root, server) as running:
-        await server.create_database("taskmanager")
+async def pool(
+    postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Pgbouncer]:
+    async with Pgbouncer.start(tmp_path_factory.mktemp("pgbouncer"), postgres) as running:
         yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def clients() -> AsyncIterator[OpenClients]:
-    opened = OpenClients(kubeconfig=None, applications=(), clock=SystemClock())
-    yield opened
-    await opened.close()
 
 
 def source(clients: OpenClients, dsn: str) -> PolledSource:
