@@ -60,7 +60,8 @@ async def evidence(bed: Bed) -> dict[str, str]:
     path = f"/api/v1/incidents/{found['id']}/report"
     report = await asyncio.to_thread(client(bed).text, path)
     pieces = report.partition("\n## Evidence\n")[2].split("\n### ")[1:]
-    return {name: text for name, _, text in (piece.partition("\n") for piece in pieces)}
+    parts = (piece.partition("\n") for piece in pieces)
+    return {heading.rpartition(" (")[0]: text for heading, _, text in parts}
 
 
 async def within(bed: Bed, kpi: str) -> bool:
