@@ -151,6 +151,8 @@ class CollectorSpec(Generic[SettingsT]):
     reads_kubernetes: bool | Callable[[SettingsT], bool] = False
     """True when it asks the API server: that client library is loaded before any first pass, which
     its loading would slow down."""
+    permissions: tuple[str, ...] = ()
+    """What it asks of the API server, as `exporter.shared.rbac` writes it; reading alone."""
     on_demand: Callable[[SettingsT, Clients], OnDemand] | None = None
     """What answers /probe; at most one collector has it."""
     families: Callable[[SettingsT], tuple[Metric, ...]] = _no_families

@@ -5,16 +5,16 @@ something goes into a Role of each namespace that the gate allows, and only for 
 mode: one that observes needs to see and not to touch.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from exporter.shared.config import Section
+from exporter.shared.rbac import READING, Rule, Verbs, add, rules, verbs_of
 from responder.contract import ActionSpec
 from responder.domain.planner import COLLECT_EVIDENCE
 from responder.domain.policy import Mode, Policy
 from responder.domain.values import Json, JsonObject
-
-READING = frozenset({"get", "list", "watch"})
 
 ENGINE = (
     "apps/deployments:get",
@@ -24,9 +24,6 @@ ENGINE = (
     "core/pods:get",
 )
 """What the gate and the walk from a pod to its workload read, whatever the runbooks do."""
-
-Verbs = dict[tuple[str, str], set[str]]
-"""(API group, resource) → verbs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +44,17 @@ def needed(
 
     Raises KeyError for an action that there is not.
     """
-    reads, writes = _verbs(ENGINE), _verbs(())
+    reads, writes = verbs_of(ENGINE), verbs_of(())
     wanted = {COLLECT_EVIDENCE: Mode.OBSERVE} | dict.fromkeys(by_hand, Mode.ACT)
     for runbook in policy.runbooks:
         for step in runbook.steps:
             if wanted.get(step.action) is not Mode.ACT:
                 wanted[step.action] = runbook.mode
     for name, mode in wanted.items():
-        for place, verbs in _verbs(actions[name].permissions).items():
-            _add(reads, place, verbs & READING)
+        for place, verbs in verbs_of(actions[name].permissions).items():
+            add(reads, place, verbs & READING)
             if mode is Mode.ACT:
-                _add(writes, place, verbs - READING)
+                add(writes, place, verbs - READING)
     return Permissions(reads, writes, tuple(sorted(policy.gate.allow - policy.gate.deny)))
 
 
@@ -75,19 +72,8 @@ def manifests(permissions: Permissions, name: str, account_namespace: str) -> li
     return found
 
 
-def rules(verbs: Verbs) -> list[Json]:
-    """Return RBAC's rules, resources of one group with the same verbs joined."""
-    joined: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for (group, resource), allowed in sorted(verbs.items()):
-        joined.setdefault((group, tuple(sorted(allowed))), []).append(resource)
-    return [
-        {"apiGroups": [group], "resources": list(resources), "verbs": list(allowed)}
-        for (group, allowed), resources in joined.items()
-    ]
-
-
 def _role_and_binding(
-    kind: str, name: str, namespace: str | None, allowed: list[Json], subject: JsonObject
+    kind: str, name: str, namespace: str | None, allowed: list[Rule], subject: JsonObject
 ) -> list[JsonObject]:
     metadata: JsonObject = {"name": name}
     if namespace:
@@ -95,7 +81,7 @@ def _role_and_binding(
     api = "rbac.authorization.k8s.io/v1"
     reference: JsonObject = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
     return [
-        {"apiVersion": api, "kind": kind, "metadata": metadata, "rules": allowed},
+        {"apiVersion": api, "kind": kind, "metadata": metadata, "rules": cast("Json", allowed)},
         {
             "apiVersion": api,
             "kind": f"{kind}Binding",
@@ -104,18 +90,3 @@ def _role_and_binding(
             "subjects": [subject],
         },
     ]
-
-
-def _verbs(permissions: Sequence[str]) -> Verbs:
-    """Read `apps/deployments:get,patch`; `core` is the group without a name."""
-    found: Verbs = {}
-    for permission in permissions:
-        place, _, verbs = permission.partition(":")
-        group, _, resource = place.partition("/")
-        _add(found, ("" if group == "core" else group, resource), set(verbs.split(",")))
-    return found
-
-
-def _add(to: Verbs, place: tuple[str, str], verbs: set[str]) -> None:
-    if verbs:
-        to[place] = to.get(place, set()) | verbs

@@ -308,4 +308,8 @@ SPEC = CollectorSpec(
     sources=sources,
     kpis=("latency_p95", "error_ratio", "throughput", "apdex"),
     reads_kubernetes=True,
+    permissions=(
+        "core/pods:list,watch",
+        "apps/replicasets:list,watch",
+    ),
 )

@@ -184,4 +184,11 @@ SPEC = CollectorSpec(
     metrics=(STATUS, REVISION, DEPLOYED, UPDATED, PENDING, CHART, UNREADABLE),
     sources=_sources,
     reads_kubernetes=True,
+    permissions=(
+        "core/secrets:list",
+        "core/configmaps:list",
+        "apps/deployments:list",
+        "apps/statefulsets:list",
+        "apps/daemonsets:list",
+    ),
 )

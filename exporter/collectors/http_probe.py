@@ -307,5 +307,6 @@ SPEC = CollectorSpec(
     sources=sources,
     kpis=("availability", "network_latency"),
     reads_kubernetes=lambda settings: any(target.service for target in settings.targets),
+    permissions=("core/services:get",),
     on_demand=on_demand,
 )

@@ -296,4 +296,15 @@ SPEC = CollectorSpec(
     ),
     sources=_sources,
     reads_kubernetes=True,
+    permissions=(
+        "core/pods:list",
+        "core/namespaces:list",
+        "core/secrets:list",
+        "networking.k8s.io/networkpolicies:list",
+        "rbac.authorization.k8s.io/clusterroles:list",
+        "rbac.authorization.k8s.io/roles:list",
+        "rbac.authorization.k8s.io/clusterrolebindings:list",
+        "rbac.authorization.k8s.io/rolebindings:list",
+        "aquasecurity.github.io/vulnerabilityreports:list",
+    ),
 )

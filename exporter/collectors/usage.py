@@ -264,4 +264,12 @@ SPEC = CollectorSpec(
     sources=_sources,
     kpis=(*usage.KPIS, *summary.KPIS, *capacity.KPIS),
     reads_kubernetes=True,
+    permissions=(
+        "core/nodes:list,watch",
+        "core/nodes/proxy:get",
+        "core/pods:list,watch",
+        "apps/replicasets:list,watch",
+        "metrics.k8s.io/nodes:list",
+        "metrics.k8s.io/pods:list",
+    ),
 )

@@ -3,16 +3,12 @@ from dataclasses import replace
 import pytest
 
 from responder.domain.policy import GateConfig, Mode, Policy, Runbook, StepDef
-from responder.permissions import Permissions, manifests, needed, rules
+from responder.permissions import Permissions, manifests, needed
 from tests.bed.steps import ACTIONS
 
 RESTART = Runbook("roll", (), "workload", Mode.ACT, (StepDef("restart"),))
 ALLOWED = GateConfig(allow=frozenset({"default", "shop"}), deny=frozenset({"shop"}))
-PODS, DEPLOYMENTS, SCALERS = (
-    ("", "pods"),
-    ("apps", "deployments"),
-    ("autoscaling", "horizontalpodautoscalers"),
-)
+PODS, SCALERS = ("", "pods"), ("autoscaling", "horizontalpodautoscalers")
 
 
 def of(*runbooks: Runbook, by_hand: tuple[str, ...] = ()) -> Permissions:
@@ -48,22 +44,6 @@ def test_what_people_run_by_hand_is_allowed_too() -> None:
     assert found.reads[SCALERS] == {"list"}
     with pytest.raises(KeyError):
         of(by_hand=("sclae",))
-
-
-def test_resources_with_the_same_verbs_stand_in_one_rule() -> None:
-    verbs = {
-        DEPLOYMENTS: {"patch", "get"},
-        ("apps", "statefulsets"): {"get", "patch"},
-        PODS: {"get"},
-    }
-    assert rules(verbs) == [
-        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
-        {
-            "apiGroups": ["apps"],
-            "resources": ["deployments", "statefulsets"],
-            "verbs": ["get", "patch"],
-        },
-    ]
 
 
 def test_each_role_is_bound_to_the_account_in_its_own_namespace() -> None:
