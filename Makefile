@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench
+.PHONY: help setup demo test check bench generate
 
 help:  ## show this
 	@echo 'runbookd: make TARGET'
@@ -25,3 +25,6 @@ test: setup  ## everything but the linters, with real parts on loopback; a quart
 
 bench: setup  ## measure beside the peers; BENCH="scrape webhooks" picks, BENCH_JSON=FILE keeps the figures
 	@$(BIN)/python -m tests.bench $(BENCH) $(if $(BENCH_JSON),--json $(BENCH_JSON))
+
+generate: setup  ## write anew what is made from the code: the chart's rules and the like
+	@$(BIN)/python -c "from tests.generate import main; main()"

@@ -16,6 +16,7 @@ from rich.table import Table
 from exporter import app as composition
 from exporter.check import Finding, Mark, Page, examine, exit_code
 from exporter.commands.access import access
+from exporter.commands.permissions import permissions
 from exporter.commands.report import report
 from exporter.kpi import CATALOGUE
 from exporter.settings import ExporterSettings
@@ -35,6 +36,7 @@ config = typer.Typer(help="The settings file.", no_args_is_help=True)
 app.add_typer(config, name="config")
 app.command()(access)
 app.command()(report)
+app.command()(permissions)
 
 ANSWER_WITHIN = timedelta(seconds=10)
 """Longest wait for a running exporter's page."""
