@@ -40,7 +40,8 @@ class Reason(StrEnum):
     """Neither the settings nor an annotation tell the port."""
     UNREACHABLE = "unreachable"
     DEADLINE = "deadline"
-    """The pod was too slow, or the others had used up the time of the pass."""
+    NO_TIME = "no_time"
+    """It was not asked: the others had used up the time of the pass."""
     STATUS = "status"
     """It answered, but not with 200."""
     FORMAT = "format"
@@ -148,11 +149,12 @@ class PodPages:
             else:
                 failures.append((pod, outcome))
 
-        await asyncio.gather(
-            *(read(pod) for pod in sorted(pods, key=lambda pod: pod.uid in self._failing))
-        )
+        await asyncio.gather(*(read(pod) for pod in sorted(pods, key=self._was_slow)))
         self._tell(failures)
         return failures
+
+    def _was_slow(self, pod: PodView) -> bool:
+        return self._failing.get(pod.uid, Reason.NO_TIME) is not Reason.NO_TIME
 
     def _tell(self, failures: Failures) -> None:
         before, self._failing = self._failing, {pod.uid: why.reason for pod, why in failures}
@@ -168,7 +170,7 @@ class PodPages:
 
     async def _within(self, pod: PodView, left: timedelta) -> Page | Unread:
         if left <= timedelta(0):
-            return Unread(Reason.DEADLINE, f"no time was left to ask pod {pod.name}")
+            return Unread(Reason.NO_TIME, f"no time was left to ask pod {pod.name}")
         return await self._read(pod, min(left, self._limits.pod_timeout))
 
     async def _read(self, pod: PodView, deadline: timedelta) -> Page | Unread:
