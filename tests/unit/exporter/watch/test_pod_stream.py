@@ -150,6 +150,7 @@ async def test_pods_match_by_namespace_and_every_label(memory: Memory) -> None:
     assert len(stream.matching("default", {})) == 2
     assert list(stream.matching("default", {"app": "web", "tier": "x"})) == []
     assert list(stream.matching("other", {"app": "web"})) == []
+    assert len(stream.matching("", {})) == len(stream.matching("default", {}))
     await stream.close()
 
 

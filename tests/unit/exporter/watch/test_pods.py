@@ -76,3 +76,13 @@ def test_a_pod_that_is_being_deleted_is_not_ready() -> None:
     going = {"uid": "p1", "deletionTimestamp": "2026-11-23T12:00:00Z"}
     pods.on_object(msgspec.convert({"metadata": going, "status": ready}, Pod))
     assert not pods.objects["p1"].ready
+
+
+def test_of_the_annotations_only_those_for_scrapers_are_kept() -> None:
+    kept = {"prometheus.io/scrape": "true", "runbookd.io/port": "8000"}
+    pods = _Pods()
+    for uid, annotations in (("p1", {**kept, "example.com/long": "x" * 9000}), ("p2", None)):
+        metadata = {"uid": uid, "annotations": annotations}
+        pods.on_object(msgspec.convert({"metadata": metadata}, Pod))
+    assert pods.objects["p1"].annotations == kept
+    assert pods.objects["p2"].annotations == {}
