@@ -6,10 +6,10 @@ from datetime import timedelta
 from exporter.application import Application
 from exporter.merge import Classifier
 from exporter.pages import Page, PageReader
+from exporter.pod_group import Group
 from exporter.podpages import Failures, Limits, PodPages, Reason, Unread, is_wanted
 from exporter.ports import Clients, PodView
 from exporter.shared.errors import TransientError
-from exporter.workload import Group
 
 ASKING = 0.9
 """Part of the pass's time after which no pod is asked any more, so that those read still count."""

@@ -159,7 +159,8 @@ class ApplicationSettings(Section):
     """Routes that are not what users ask for."""
     routes: tuple[str, ...] = ()
     """Routes that get series of their own; by default the first `max_routes` that are seen. All
-    others are counted together as route `other`."""
+    others are counted together as route `other`. Two exporters of one application see them in
+    another order: where there are more than `max_routes`, only named ones are the same in both."""
     max_routes: int = Field(default=50, ge=1, le=1000)
     """Most routes that get series of their own."""
     saturation: tuple[SaturationSettings, ...] = ()

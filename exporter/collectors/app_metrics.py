@@ -7,12 +7,12 @@ from prometheus_client.utils import floatToGoString
 
 from exporter.application import Application
 from exporter.contract import Collected, CollectorSpec, Metric, PolledSource, Reading, Sample
+from exporter.pod_group import Group
 from exporter.podpages import Limits
 from exporter.ports import Clients
 from exporter.scraping import Scraping, Workload
 from exporter.shared.config import Duration, Section
 from exporter.tally import quantile
-from exporter.workload import Group
 
 WORKLOAD = ("namespace", "workload", "workload_type")
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
+from exporter.pod_group import FORGET_AFTER
 from exporter.ports import HttpTimeoutError, TooLongError
 from exporter.shared.errors import PermanentError, TransientError
-from exporter.workload import FORGET_AFTER
 from tests.fake_application import NAME, World, metrics, values
 from tests.fake_clients import START, TASK_MANAGER, lines, page
 
