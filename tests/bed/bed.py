@@ -11,7 +11,7 @@ import aiohttp
 
 from tests.bed import manifests
 from tests.bed.alertmanager import Alertmanager
-from tests.bed.cluster.interface import Cluster
+from tests.bed.cluster.interface import Cluster, FaultyCluster
 from tests.bed.cluster.simulated import SimulatedCluster
 from tests.bed.postgres import Postgres
 from tests.bed.process import Process, free_port, wait_until
@@ -73,7 +73,7 @@ class Bed:
     factor: float
     places: Places
     postgres: Postgres
-    cluster: Cluster
+    cluster: FaultyCluster
     pager: HttpSink
     mail: SmtpSink
     prometheus: Prometheus

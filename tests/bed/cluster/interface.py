@@ -59,11 +59,6 @@ class Cluster(Protocol):
         """File that any Kubernetes client can use; its user may do everything."""
         ...
 
-    @property
-    def faults(self) -> Faults:
-        """Faults of the API server."""
-        ...
-
     async def image(self, reference: str) -> None:
         """Make `name:tag` runnable; `name` is one of the bed's programs (`task-manager`)."""
         ...
@@ -86,4 +81,13 @@ class Cluster(Protocol):
 
     def requests(self) -> Sequence[RequestSeen]:
         """Return what clients asked of the API server so far; the bed's own is left out."""
+        ...
+
+
+class FaultyCluster(Cluster, Protocol):
+    """A cluster whose API server fails on demand, which only the simulated one does."""
+
+    @property
+    def faults(self) -> Faults:
+        """Faults of the API server."""
         ...

@@ -1,6 +1,9 @@
 """The clusters that have to behave alike, and a namespace of its own for each test."""
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from secrets import token_hex
 
 import pytest
@@ -8,13 +11,19 @@ import pytest_asyncio
 
 from tests.bed.cluster.client import Client
 from tests.bed.cluster.interface import Cluster
+from tests.bed.cluster.real import RealCluster
 from tests.bed.cluster.simulated import SimulatedCluster
 
-FORMS = {"simulated": SimulatedCluster.start}
-"""Form → its `start(root)`; the real cluster joins here."""
+FORMS: dict[str, Callable[[Path], AbstractAsyncContextManager[Cluster]]] = {
+    "simulated": SimulatedCluster.start,
+    "real": RealCluster.start,
+}
+"""Form → its `start(root)`."""
+CHOSEN = os.environ.get("CLUSTER", "simulated").split(",")
+"""The forms that this run is about: `make e2e` chooses the real one."""
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session", params=list(FORMS))
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=CHOSEN)
 async def cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Cluster]:

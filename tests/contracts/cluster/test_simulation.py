@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from tests.bed.cluster.client import Client, at
-from tests.bed.cluster.interface import Cluster, Fault
+from tests.bed.cluster.interface import Fault, FaultyCluster
 from tests.bed.cluster.probe_manifests import config_map
 from tests.bed.cluster.rest import path_of
 from tests.bed.process import Process, wait_until
@@ -26,7 +26,7 @@ pytestmark = [
     [(409, "Conflict"), (410, "Expired"), (429, "TooManyRequests"), (500, "InternalError")],
 )
 async def test_a_fault_answers_as_often_as_asked(
-    cluster: Cluster, api: Client, namespace: str, status: int, reason: str
+    cluster: FaultyCluster, api: Client, namespace: str, status: int, reason: str
 ) -> None:
     path = path_of("ConfigMap", namespace)
     await cluster.faults.add(Fault("list", f"{namespace}/configmaps$", status, times=2))
@@ -37,14 +37,14 @@ async def test_a_fault_answers_as_often_as_asked(
     assert (await api.get(path_of("Secret", namespace))).status == 200
 
 
-async def test_a_client_is_told_when_to_come_back(cluster: Cluster, api: Client) -> None:
+async def test_a_client_is_told_when_to_come_back(cluster: FaultyCluster, api: Client) -> None:
     await cluster.faults.add(Fault("list", "/nodes$", 429, retry_after=7))
     answer = await api.get("/api/v1/nodes")
     assert answer.headers["Retry-After"] == "7"
     assert answer.at("details.retryAfterSeconds") == 7
 
 
-async def test_faults_hit_clients_and_not_the_bed(cluster: Cluster, api: Client) -> None:
+async def test_faults_hit_clients_and_not_the_bed(cluster: FaultyCluster, api: Client) -> None:
     await cluster.faults.add(Fault(status=500, times=-1))
     assert await cluster.get("Node", "", "sim-0") is not None
     for _ in range(3):
@@ -53,7 +53,7 @@ async def test_faults_hit_clients_and_not_the_bed(cluster: Cluster, api: Client)
     assert (await api.get("/api/v1/nodes")).status == 200
 
 
-async def test_latency_delays_one_request(cluster: Cluster, api: Client) -> None:
+async def test_latency_delays_one_request(cluster: FaultyCluster, api: Client) -> None:
     await cluster.faults.add(Fault("list", "/nodes$", latency=30))
     slow = asyncio.create_task(api.get("/api/v1/nodes"))
     assert (await api.get("/api/v1/namespaces")).status == 200
@@ -63,7 +63,7 @@ async def test_latency_delays_one_request(cluster: Cluster, api: Client) -> None
 
 
 async def test_a_cut_write_has_happened_though_its_answer_is_lost(
-    cluster: Cluster, api: Client, namespace: str
+    cluster: FaultyCluster, api: Client, namespace: str
 ) -> None:
     path = path_of("ConfigMap", namespace)
     await cluster.faults.add(Fault("create", "configmaps$", cut=True))
@@ -73,7 +73,7 @@ async def test_a_cut_write_has_happened_though_its_answer_is_lost(
 
 
 async def test_a_cut_watch_breaks_in_the_middle_of_a_line(
-    cluster: Cluster, api: Client, namespace: str
+    cluster: FaultyCluster, api: Client, namespace: str
 ) -> None:
     path = path_of("ConfigMap", namespace)
     await cluster.faults.add(Fault("watch", cut=True, cut_after=1))
@@ -85,7 +85,7 @@ async def test_a_cut_watch_breaks_in_the_middle_of_a_line(
             await watch.next()
 
 
-async def test_requests_are_on_record(cluster: Cluster, namespace: str) -> None:
+async def test_requests_are_on_record(cluster: FaultyCluster, namespace: str) -> None:
     async with Client.connect(cluster.kubeconfig, user_agent=namespace) as api:
         path = path_of("ConfigMap", namespace)
         await api.send("POST", path, config_map(namespace, "one"))
@@ -125,7 +125,9 @@ def belonging_to(mark: str) -> set[int]:
     return found - {os.getpid()}
 
 
-async def test_nothing_outlives_an_owner_that_was_killed(cluster: Cluster, tmp_path: Path) -> None:
+async def test_nothing_outlives_an_owner_that_was_killed(
+    cluster: FaultyCluster, tmp_path: Path
+) -> None:
     assert cluster.kubeconfig.exists()
     mark = {"BED_MARK": str(tmp_path)}
     owner = await Process.start(

@@ -131,15 +131,21 @@ async def test_a_write_based_on_an_old_version_is_a_conflict(
     assert (await api.get(path)).at("data.a") == "2"
 
 
-async def test_a_write_or_delete_aimed_at_another_uid_is_a_conflict(
+async def test_a_write_or_delete_aimed_at_another_uid_is_refused(
     api: Client, namespace: str
 ) -> None:
-    await api.send("POST", config_maps(namespace), config_map(namespace, "one", a="1"))
+    created = await api.send("POST", config_maps(namespace), config_map(namespace, "one", a="1"))
     path = f"{config_maps(namespace)}/one"
     other = "00000000-0000-0000-0000-000000000000"
     patch = {"metadata": {"uid": other}, "data": {"a": "2"}}
     patched = await api.send("PATCH", path, patch, content_type=MERGE_PATCH)
-    assert (patched.status, patched.at("reason")) == (409, "Conflict")
+    assert (patched.status, patched.at("reason")) == (422, "Invalid")
+    assert str(patched.at("message")).endswith(
+        f'metadata.uid: Invalid value: "{other}": field is immutable'
+    )
+    stale = {**created.body, "metadata": {"name": "one", "uid": other}}
+    put = await api.send("PUT", path, stale)
+    assert (put.status, put.at("reason")) == (409, "Conflict")
     deleted = await api.send("DELETE", path, {"preconditions": {"uid": other}})
     assert (deleted.status, deleted.at("reason")) == (409, "Conflict")
     assert (await api.get(path)).at("data.a") == "1"

@@ -13,7 +13,7 @@ from exporter.collectors.kubernetes import SPEC, Settings
 from exporter.contract import StreamedSource
 from exporter.shared.clock import SystemClock
 from tests.bed import manifests
-from tests.bed.cluster.interface import Cluster, Fault
+from tests.bed.cluster.interface import Fault, FaultyCluster
 from tests.bed.cluster.simulated import SimulatedCluster
 from tests.bed.process import wait_until
 from tests.published import Page
@@ -26,7 +26,7 @@ Series = dict[tuple[str, ...], float]
 class Exporter:
     """The collector's sources, running, and what they say."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: FaultyCluster) -> None:
         self.cluster = cluster
         self.pages: dict[str, Page] = {}
         self._clients = OpenClients(

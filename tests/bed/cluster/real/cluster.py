@@ -83,6 +83,23 @@ class RealCluster:
         """Return the object as JSON, or None when there is none."""
         return await self._rest.send("GET", path_of(kind, namespace, name), absent_is_fine=True)
 
+    async def compact(self) -> None:
+        """Make each resourceVersion older than the present too old for a watch or a next page.
+
+        etcd forgets them, and so does the API server, by a new start: open watches break.
+        """
+        async with aiohttp.ClientSession(
+            "http://etcd", connector=aiohttp.UnixConnector(str(self.places.etcd))
+        ) as session:
+            async with session.post("/v3/kv/range", json={"key": "AA=="}) as answer:
+                revision = str(at(await answer.json(), "header.revision"))
+            order = {"revision": revision, "physical": True}
+            async with session.post("/v3/kv/compaction", json=order) as answer:
+                answer.raise_for_status()
+        await self._api_server.stop()
+        await wait_until(self._port_is_free, READY_SECONDS, "the API server has ended")
+        await self._start_api_server()
+
     def requests(self) -> list[RequestSeen]:
         """Return what clients asked of the API server so far, from its audit log."""
         lines = self.places.audit_log.read_text().splitlines()
@@ -123,12 +140,11 @@ class RealCluster:
     async def _start(self, wanted: Wanted) -> None:
         at_ = self.places
         await self._run(parts.etcd(at_), "etcd")
-        await self._run(parts.api_server(at_), "kube-apiserver")
         await self._run(parts.containerd(at_), "containerd")
+        await self._start_api_server()
         archive = await asyncio.to_thread(images.pause, at_.programs)
         await wait_until(self._containerd_answers, READY_SECONDS, "containerd answers")
         await self.load(archive)
-        await wait_until(self._api_is_ready, READY_SECONDS, "the API server is ready")
         for name, argv in (
             ("kubelet", parts.kubelet(at_)),
             ("kube-controller-manager", parts.controller_manager(at_)),
@@ -143,6 +159,10 @@ class RealCluster:
             for path, manifest in parts.metrics_objects(at_).items():
                 await self._rest.send("POST", path, manifest)
         await wait_until(self._node_is_ready, READY_SECONDS, "the node is ready")
+
+    async def _start_api_server(self) -> None:
+        self._api_server = await self._run(parts.api_server(self.places), "kube-apiserver")
+        await wait_until(self._api_is_ready, READY_SECONDS, "the API server is ready")
 
     async def _run(self, argv: Sequence[str], name: str) -> Process:
         log = self.places.logs / f"{name}.log"
@@ -159,8 +179,17 @@ class RealCluster:
         except aiohttp.ClientError:
             return False
 
+    async def _port_is_free(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection(self.places.network.node, parts.API_PORT)
+        except ConnectionRefusedError:
+            return True
+        writer.close()
+        return False
+
     async def _node_is_ready(self) -> bool:
         """Say whether pods can be made: the node is ready and the default account is there."""
+        self._box.check()
         node = await self.get("Node", "", keys.NODE)
         states = {c["type"]: c["status"] for c in items(node, "status.conditions")}
         account = await self.get("ServiceAccount", "default", "default")

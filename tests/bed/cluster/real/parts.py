@@ -43,6 +43,11 @@ class Places:
         return self.home / "containerd.sock"
 
     @property
+    def etcd(self) -> Path:
+        """Socket of etcd, for who is not inside."""
+        return self.home / "etcd.sock"
+
+    @property
     def kubeconfig(self) -> Path:
         """The kubeconfig of the cluster's own parts."""
         return self.home / "parts.kubeconfig"
@@ -72,7 +77,7 @@ def etcd(at: Places) -> list[str]:
     return [
         at.program("etcd"),
         f"--data-dir={at.home / 'etcd'}",
-        f"--listen-client-urls={ETCD}",
+        f"--listen-client-urls={ETCD},unix://{at.etcd}",
         f"--advertise-client-urls={ETCD}",
         "--listen-peer-urls=http://127.0.0.1:0",
         "--log-level=error",
@@ -249,8 +254,8 @@ def proxy(at: Places) -> list[str]:
             "tcpEstablishedTimeout": "0s",
             "tcpCloseWaitTimeout": "0s",
         },
-        "healthzBindAddress": "127.0.0.1:0",
-        "metricsBindAddress": "127.0.0.1:0",
+        "healthzBindAddress": "127.0.0.1:10256",
+        "metricsBindAddress": "127.0.0.1:10249",
     }
     return [at.program("kube-proxy"), f"--config={at.write('proxy.yaml', config)}"]
 

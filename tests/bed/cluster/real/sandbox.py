@@ -1,6 +1,7 @@
 """Namespaces for a bed: whatever runs, is mounted or routed in it ends with its first process."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,8 @@ MASKED = ("/run", "/var/lib", "/var/log")
 UPLINK = "uplink"
 NO_PROXY = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "")
 CONTROLLERS = ("cpu", "cpuset", "memory", "pids", "hugetlb")
+STOPPED = (-signal.SIGTERM, -signal.SIGKILL)
+"""How a process ends that was asked to."""
 END_SECONDS = guardian.PATIENCE_SECONDS + 5
 
 
@@ -48,6 +51,12 @@ class Sandbox:
         )
         self._started.append(process)
         return process
+
+    def check(self) -> None:
+        """Raise BedError with the log of a process that should run and has ended."""
+        for process in self._started:
+            if process.exit_code not in {None, *STOPPED}:
+                raise BedError(f"{process.name} ended; its log:\n{process.tail()}")
 
     async def ended(self) -> None:
         """Wait for the processes, whose namespaces have ended."""

@@ -101,12 +101,20 @@ class Api:
         """Replace the object, its status or its scale. Raises ApiError (404, 409, 422)."""
         if name_of(obj) != target.name:
             raise ApiError(400, "the name of the object does not match the name on the URL")
-        return self._write(target, self.get(target), obj)
+        before = self.get(target)
+        if uid_of(obj) not in {"", uid_of(before)}:
+            why = f"Precondition failed: UID in precondition: {uid_of(obj)}, "
+            raise conflict(target.kind, target.name, f"{why}UID in object meta: {uid_of(before)}")
+        return self._write(target, before, obj)
 
     def patch(self, target: Target, content_type: str, patch: object) -> Obj:
         """Patch the object, its status or its scale. Raises ApiError (404, 409, 415, 422)."""
         before = self.get(target)
-        return self._write(target, before, apply_patch(content_type, before, patch))
+        after = apply_patch(content_type, before, patch)
+        if uid_of(after) not in {"", uid_of(before)}:
+            why = f'Invalid value: "{uid_of(after)}": field is immutable'
+            raise invalid(target.kind, target.name, "metadata.uid", why)
+        return self._write(target, before, after)
 
     def delete(self, target: Target, options: Obj) -> Obj:
         """Delete the object. Raises ApiError (404, 409)."""
@@ -118,10 +126,6 @@ class Api:
         for field in ("name", "namespace"):
             if text(after, "metadata", field) not in {"", text(before, "metadata", field)}:
                 raise ApiError(400, f"the {field} of the object does not match the URL")
-        wanted = uid_of(after)
-        if wanted and wanted != uid_of(before):
-            why = f"Precondition failed: UID in precondition: {wanted}, "
-            raise conflict(kind, name, f"{why}UID in object meta: {uid_of(before)}")
         version = text(after, "metadata", "resourceVersion")
         if version and version != text(before, "metadata", "resourceVersion"):
             raise conflict(kind, name)

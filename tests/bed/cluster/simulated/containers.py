@@ -17,6 +17,7 @@ from tests.bed.process import Process
 
 KUBELET = "kubelet"
 EXIT_POLL_SECONDS = 0.05
+KILLED_SECONDS = 5.0  # for the kernel, on a loaded machine
 BACKOFF_STEPS = 5  # from the base to 32 times the base, the kubelet's 10 s to 300 s
 CALM_FACTOR = 60  # a container that ran this many times the base starts over; 10 min for 10 s
 
@@ -111,7 +112,10 @@ class Container:
             crashes += 1
 
     async def stop(self, grace: float) -> None:
-        """SIGTERM, then SIGKILL after `grace` seconds; a container that does not run is fine."""
+        """SIGTERM, then SIGKILL after `grace` seconds; a container that does not run is fine.
+
+        Nobody watches it any more, so its end is put into its state here.
+        """
         process = self._process
         if process is None or process.exit_code is not None:
             return
@@ -122,6 +126,19 @@ class Container:
             pass  # it had its time
         finally:
             process.kill()
+        self.ready, self.finished = False, True
+        code = await process.wait(KILLED_SECONDS)
+        self.state = self._terminated(code, text(self.state, "running", "startedAt"))
+
+    def _terminated(self, code: int, begun: str) -> Obj:
+        """Return the state after an end; a signal counts as the container runtime counts it."""
+        ended: Obj = {
+            "exitCode": code if code >= 0 else 128 - code,
+            "reason": "Error" if code else "Completed",
+            "startedAt": begun,
+            "finishedAt": self._node.store.now(),
+        }
+        return {"terminated": ended}
 
     def _set(self, state: Obj) -> None:
         if "terminated" in self.state:
@@ -146,7 +163,7 @@ class Container:
         )
 
     async def _incarnation(self) -> int:
-        """Run the process once; return its exit code as the container runtime counts it."""
+        """Run the process once; return its exit code as a container runtime counts it."""
         try:
             variables = environment(self._node.store, self._pod, self.spec, self._address)
         except LookupError as error:
@@ -170,14 +187,8 @@ class Container:
         self._set({"running": {"startedAt": begun}})
         code = await self._until_exit(self._process)
         self.ready = False
-        ended: Obj = {
-            "exitCode": code,
-            "reason": "Completed" if code == 0 else "Error",
-            "startedAt": begun,
-            "finishedAt": self._node.store.now(),
-        }
-        self._set({"terminated": ended})
-        return code
+        self._set(self._terminated(code, begun))
+        return code if code >= 0 else 128 - code
 
     async def _until_exit(self, process: Process) -> int:
         probes = [
@@ -195,7 +206,7 @@ class Container:
             for probe in probes:
                 probe.cancel()
         process.kill()  # what the program left behind
-        return code if code >= 0 else 128 - code
+        return code
 
     async def _back_off(self, step: int) -> None:
         delay = self._node.backoff * 2**step

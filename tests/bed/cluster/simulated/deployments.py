@@ -17,6 +17,7 @@ from tests.bed.cluster.simulated.objects import (
     controller_of,
     ensure,
     flag,
+    has_ended,
     name_of,
     namespace_of,
     number,
@@ -200,7 +201,7 @@ class Rollout:
             self._scale(replica_set, 0)
         old = {uid_of(replica_set) for replica_set in self._old()}
         pods = self._store.every(POD, namespace_of(self._deployment))
-        if not any(controller_of(pod) in old for pod in pods):
+        if not any(controller_of(pod) in old and not has_ended(pod) for pod in pods):
             self._scale(self._current(), self._replicas)
 
     def _scale_while_paused(self) -> None:

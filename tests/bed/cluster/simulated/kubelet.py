@@ -145,6 +145,7 @@ class PodRun:
             stopping = f"Stopping container {container.name}"
             self._node.recorder.normal(KUBELET, self._pod, "Killing", stopping)
         await self.stop(grace)
+        self._publish()  # it has failed or succeeded, and only then it goes
         found = self._node.store.find(POD, *self._key)
         if uid_of(found) == uid_of(self._pod):
             self._node.store.remove(POD, *self._key)

@@ -103,6 +103,11 @@ def condition(obj: object, kind: str) -> Obj:
     return next((c for c in parts(obj, "status", "conditions") if c.get("type") == kind), {})
 
 
+def has_ended(pod: object) -> bool:
+    """Say whether none of its containers runs or will run again."""
+    return text(pod, "status", "phase") in {"Failed", "Succeeded"}
+
+
 def is_ready(pod: object) -> bool:
     """Tell whether traffic may go to the pod."""
     return condition(pod, "Ready").get("status") == "True" and not is_deleting(pod)

@@ -9,6 +9,7 @@ from tests.bed.cluster.simulated.objects import (
     condition,
     controller_of,
     ensure,
+    has_ended,
     is_deleting,
     is_ready,
     name_of,
@@ -43,9 +44,7 @@ def pods_of(store: Store, replica_set: Obj) -> list[Obj]:
     return [
         pod
         for pod in store.every(POD, namespace_of(replica_set))
-        if controller_of(pod) == uid_of(replica_set)
-        and not is_deleting(pod)
-        and text(pod, "status", "phase") not in {"Failed", "Succeeded"}
+        if controller_of(pod) == uid_of(replica_set) and not is_deleting(pod) and not has_ended(pod)
     ]
 
 
