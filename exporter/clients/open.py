@@ -6,13 +6,13 @@ The libraries behind them are imported then, not before: what is not enabled cos
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exporter.application import Application
 from exporter.aws_port import AwsAccount
 from exporter.clients.aws import AwsConnection
 from exporter.clients.commands import CommandRunner
 from exporter.clients.http import USER_AGENT, HttpClient
-from exporter.clients.pgbouncer import PgbouncerConsole
 from exporter.clients.postgres import PostgresDatabase
 from exporter.clients.prober import HttpProber
 from exporter.clients.resolver import SystemResolver
@@ -21,6 +21,9 @@ from exporter.shared.kube_client import KubeConnection
 from exporter.watch.api import KubeReads
 from exporter.watch.nodes import NodeStream
 from exporter.watch.pods import PodStream
+
+if TYPE_CHECKING:
+    from exporter.clients.pgbouncer import PgbouncerConsole
 
 
 class OpenClients:
@@ -55,8 +58,10 @@ class OpenClients:
         key = (dsn, name, statement_timeout)
         return self._databases.setdefault(key, PostgresDatabase(dsn, name, statement_timeout))
 
-    def pgbouncer(self, dsn: str) -> PgbouncerConsole:
+    def pgbouncer(self, dsn: str) -> "PgbouncerConsole":
         """Return the one admin console at `dsn` of this process, not opened yet."""
+        from exporter.clients.pgbouncer import PgbouncerConsole  # noqa: PLC0415 - it costs a driver
+
         return self._consoles.setdefault(dsn, PgbouncerConsole(dsn))
 
     def aws(self, account: AwsAccount) -> AwsConnection:

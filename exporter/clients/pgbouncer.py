@@ -1,21 +1,33 @@
-"""The admin console of a pgbouncer, which knows the simple query protocol alone."""
+"""The admin console of a pgbouncer, which knows the simple query protocol alone.
+
+Importing this imports the driver: only who watches a pgbouncer should.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg.rows import dict_row
+from typing_extensions import override
 
 from exporter.clients.http import USER_AGENT
 from exporter.shared.errors import PermanentError, TransientError
 from exporter.sql_port import QueryRefusedError
 
-if TYPE_CHECKING:
-    import psycopg
-
-    Connection = psycopg.AsyncConnection[dict[str, object]]
-
 CONNECT_DEADLINE = timedelta(seconds=5)
 """Time that a pgbouncer has to let us in."""
+
+
+class _Connection(psycopg.AsyncConnection[dict[str, object]]):
+    """A connection that is dropped where psycopg would ask the server to cancel a query.
+
+    A pgbouncer that does not answer SHOW would not answer that either, for ten seconds.
+    """
+
+    @override
+    async def cancel_safe(self, *, timeout: float = 30.0) -> None:
+        self.pgconn.finish()
 
 
 class PgbouncerConsole:
@@ -27,12 +39,10 @@ class PgbouncerConsole:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._alone = asyncio.Lock()
-        self._connection: Connection | None = None
+        self._connection: _Connection | None = None
 
     async def show(self, what: str) -> Sequence[Mapping[str, object]]:
         """Return the rows of `SHOW what`. Raises as sql_port.Console says."""
-        import psycopg  # noqa: PLC0415 - only who watches a pgbouncer pays for its driver
-
         async with self._alone:
             connection = await self._opened()
             try:
@@ -52,17 +62,14 @@ class PgbouncerConsole:
             if connection is not None:
                 await connection.close()
 
-    async def _opened(self) -> "Connection":
+    async def _opened(self) -> _Connection:
         """Return the connection, opening it when there is none."""
-        import psycopg  # noqa: PLC0415 - see show
-        from psycopg.rows import dict_row  # noqa: PLC0415 - see show
-
         if self._connection is not None and not self._connection.closed:
             return self._connection
         if "://" not in self._dsn:  # libpq would fill in what an empty one lacks
             raise PermanentError("the DSN is not a valid one")
         try:
-            self._connection = await psycopg.AsyncConnection.connect(
+            self._connection = await _Connection.connect(
                 self._dsn,
                 autocommit=True,  # else BEGIN would come first, which the console does not know
                 prepare_threshold=None,

@@ -1,6 +1,7 @@
 """The pgbouncer collector on a real pgbouncer before a real server."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest_asyncio
 from exporter.clients.open import OpenClients
 from exporter.collectors.pgbouncer import SPEC, Settings
 from exporter.contract import PolledSource
+from exporter.shared.clock import SystemClock
 from exporter.shared.errors import PermanentError, TransientError
 from exporter.sql_port import QueryRefusedError
 from tests.bed.pgbouncer import Pgbouncer
@@ -103,6 +105,22 @@ async def test_an_address_that_is_none_is_our_fault_and_not_shown(
     with pytest.raises(PermanentError) as error:
         await source(clients, dsn).collect()
     assert "geheim" not in str(error.value)
+
+
+async def test_a_pgbouncer_that_hangs_costs_the_time_of_a_pass_and_no_more(
+    pool: Pgbouncer, clients: OpenClients
+) -> None:
+    main = source(clients, pool.console)
+    await main.collect()
+    clock = SystemClock()
+    pool.process.send(signal.SIGSTOP)
+    began = clock.monotonic()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await main.collect()
+    assert clock.monotonic() - began < 2
+    pool.process.send(signal.SIGCONT)
+    assert lines(await main.collect())[0].endswith(" 1")
 
 
 async def test_a_pgbouncer_that_comes_back_is_found_again(
