@@ -129,7 +129,7 @@ class Merge:
         elif fell:
             deltas = [d if d >= 0 else max(n, 0.0) for d, n in zip(deltas, counts, strict=True)]
         bounds = seen.bounds if seen else frozenset[float]()
-        if counts.count(ABSENT) != last.count(ABSENT):
+        if fell or counts.count(ABSENT) != last.count(ABSENT):
             for slot in _new(counts, last):
                 self._enter(slot, targets)
                 deltas[slot] = 0.0 if seen is None and baseline else counts[slot]

@@ -116,6 +116,8 @@ class Exchange:
     phases: Mapping[Phase, float] = field(default_factory=dict)
     """Seconds, summed over the hops of a redirected request; a phase not reached is absent."""
     redirects: int = 0
+    connections: int = 1
+    """How many connections the time of phase `connect` is made of."""
     address: str | None = None
     """IP address of the last connection."""
     tls: TlsFacts | None = None

@@ -43,6 +43,7 @@ class Trail:
         self.began = clock.monotonic()
         self.phases: dict[Phase, float] = {}
         self.doing: Phase | None = None
+        self.connections = 0
         self.address: str | None = None
         self.tls: TlsFacts | None = None
         self.log: list[str] = []
@@ -180,6 +181,7 @@ class Dialler(aiohttp.BaseConnector):
                 error = refusal
                 self._trail.say(f"{address} port {port}: {_words(refusal)}")
             else:
+                self._trail.connections += 1
                 self._trail.say(f"connected to {address} port {port}")
                 return made
         raise ProbeFailedError(Failure.CONNECT, _words(error)) from error

@@ -140,6 +140,7 @@ class _Attempt:
             body=self._body,
             phases=dict(self._trail.phases),
             redirects=self._redirects,
+            connections=self._trail.connections,
             address=self._trail.address,
             tls=self._trail.tls,
             log=tuple(self._trail.log),

@@ -222,7 +222,7 @@ class Probe:
         phases = {name: took for name, took in exchange.phases.items() if lag <= took / 2}
         connect = phases.get(Phase.CONNECT)
         if connect is not None:
-            connect /= 1 + exchange.redirects
+            connect /= exchange.connections
         at = self._clients.clock.monotonic()
         self._history.push(Outcome(at, verdict.good, connect))
         labels = self._labels

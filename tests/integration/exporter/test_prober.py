@@ -215,7 +215,7 @@ async def test_secrets_do_not_follow_a_redirect_to_another_origin(
                 redirects=1,
                 secrets={"Authorization": "geheim"},
             )
-            assert (found.status, found.redirects) == (200, 1)
+            assert (found.status, found.redirects, found.connections) == (200, 1, 2)
             assert (b"geheim" in found.body) is sent
 
 

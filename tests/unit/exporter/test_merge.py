@@ -101,6 +101,16 @@ def test_a_process_that_tells_its_start_is_believed() -> None:
     assert requests(merge, merge.close({"a"}, 15)) == 18, "a new process counts whole"
 
 
+def test_a_line_that_goes_as_another_comes_takes_nothing_from_others() -> None:
+    targets = [COUNT, Target("count", "/old"), Target("count", "/new")]
+    merge = Merge()
+    merge.add("a", array("d", [5.0, 5.0]), targets, baseline=True, started=1.0)
+    merge.close({"a"}, 0)
+    merge.add("a", array("d", [6.0, -1.0, 3.0]), targets, baseline=True, started=1.0)
+    merge.close({"a"}, 15)
+    assert merge.total().requests == {"/tasks": (1, 0), "/old": (0, 0), "/new": (3, 0)}
+
+
 def test_a_series_that_is_new_in_a_known_pod_counts_whole() -> None:
     merge = Merge()
     failed = Target("count", "/tasks", failed=True)

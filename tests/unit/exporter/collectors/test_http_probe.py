@@ -132,8 +132,8 @@ async def test_certificates_are_told_also_when_they_are_why_it_failed() -> None:
     assert found["kpi_probe_failure_reason certificate"] == 1
 
 
-async def test_the_connect_time_of_a_redirected_probe_is_that_of_one_hop() -> None:
-    found = await World().probe(replace(GOOD, redirects=1))
+async def test_the_connect_time_of_a_redirected_probe_is_that_of_one_connection() -> None:
+    found = await World().probe(replace(GOOD, redirects=1, connections=2))
     assert values(found)["kpi_probe_connect_seconds"] == 0.001
     assert values(found)["kpi_probe_phase_seconds connect"] == 0.002
 
