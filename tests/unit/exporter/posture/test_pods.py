@@ -102,6 +102,8 @@ CONTAINER = {"name": "c", "image": "nginx", "securityContext": {"privileged": Tr
             },
         ),
         ({"initContainers": [CONTAINER]}, {"latest_image", "privileged"}),
+        ({"securityContext": {"runAsUser": 1000}}, set()),
+        ({"securityContext": {"runAsUser": 0}}, {"may_run_as_root"}),
     ],
 )
 def test_each_finding_is_told_by_its_field(spec: Mapping[str, object], names: set[str]) -> None:
