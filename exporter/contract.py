@@ -7,6 +7,7 @@ task of its own and publishes on change).
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
@@ -15,6 +16,15 @@ from exporter.ports import Clients
 from exporter.shared.config import Section
 
 SettingsT = TypeVar("SettingsT", bound=Section)
+
+
+OTHER = "Other"
+"""Stands for every word that a list does not hold, so that nobody's free text becomes series."""
+
+
+def bounded(word: str, known: AbstractSet[str]) -> str:
+    """Return `word` if it is known, else `Other`."""
+    return word if word in known else OTHER
 
 
 @dataclass(frozen=True, slots=True)

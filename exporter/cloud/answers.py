@@ -1,6 +1,6 @@
 """Turns answers of the AWS API, dictionaries as boto3 makes them, into what we read of them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
@@ -8,8 +8,6 @@ import msgspec
 from exporter.shared.errors import PermanentError
 
 T = TypeVar("T")
-
-OTHER = "Other"
 
 
 class Camel(msgspec.Struct, frozen=True, rename="camel"):
@@ -26,8 +24,3 @@ def read(answer: Mapping[str, object], kind: type[T]) -> T:
         return msgspec.convert(answer, kind)
     except msgspec.ValidationError as error:
         raise PermanentError(f"AWS answered in a shape we do not know: {error}") from error
-
-
-def listed(word: str | None, known: Collection[str]) -> str:
-    """Return `word` when it is one of the known ones, so that labels stay few; else `Other`."""
-    return word if word in known and word is not None else OTHER

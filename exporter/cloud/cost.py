@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 from exporter.aws_port import Aws
-from exporter.cloud.answers import OTHER, Pascal, read
-from exporter.contract import Metric, Sample
+from exporter.cloud.answers import Pascal, read
+from exporter.contract import OTHER, Metric, Sample
 
 SERVICE = ("aws_service", "currency")
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from exporter.aws_port import Aws
-from exporter.cloud.answers import Camel, listed, read
-from exporter.contract import Metric, Sample
+from exporter.cloud.answers import Camel, read
+from exporter.contract import Metric, Sample, bounded
 from exporter.shared.errors import NotFoundError, PermanentError
 
 IMAGE = ("repository", "tag")
@@ -120,7 +120,7 @@ def image_samples(repository: str, image: Image, scan: Scan) -> Iterator[Sample]
     if image.image_pushed_at is not None:
         yield Sample(PUSHED, labels, image.image_pushed_at.timestamp())
     status = scan.image_scan_status.status
-    yield Sample(SCAN, (*labels, listed(status, STATUSES)), 1.0)
+    yield Sample(SCAN, (*labels, bounded(status or "", STATUSES)), 1.0)
     if status in DONE:
         counts = scan.image_scan_findings.finding_severity_counts or {}
         for severity in SEVERITIES:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 
 from exporter.aws_port import Aws
-from exporter.cloud.answers import Camel, listed, read
-from exporter.contract import Metric, Sample
+from exporter.cloud.answers import Camel, read
+from exporter.contract import Metric, Sample, bounded
 
 GROUP = ("eks_cluster", "nodegroup")
 
@@ -162,7 +162,7 @@ async def collect(aws: Aws, name: str, support_ends: Mapping[str, date]) -> Sequ
 def cluster_samples(name: str, cluster: Cluster, support_ends: Mapping[str, date]) -> list[Sample]:
     """Describe a cluster."""
     version = cluster.version or ""
-    status = listed(cluster.status, STATUSES)
+    status = bounded(cluster.status or "", STATUSES)
     samples = [Sample(CLUSTER, (name, version, cluster.platform_version or "", status), 1.0)]
     if version in support_ends:
         ends = datetime.combine(support_ends[version], time(), UTC)
@@ -172,7 +172,11 @@ def cluster_samples(name: str, cluster: Cluster, support_ends: Mapping[str, date
 
 def nodegroup_samples(labels: tuple[str, str], group: Nodegroup) -> Iterator[Sample]:
     """Describe a node group of a cluster."""
-    about = (group.version or "", group.release_version or "", listed(group.status, STATUSES))
+    about = (
+        group.version or "",
+        group.release_version or "",
+        bounded(group.status or "", STATUSES),
+    )
     yield Sample(NODEGROUP, (*labels, *about), 1.0)
     scaling = group.scaling_config
     sizes = (
@@ -184,7 +188,7 @@ def nodegroup_samples(labels: tuple[str, str], group: Nodegroup) -> Iterator[Sam
         if size is not None:
             yield Sample(metric, labels, size)
     if group.health is not None:
-        issues = Counter(listed(one.code, ISSUE_CODES) for one in group.health.issues or ())
+        issues = Counter(bounded(one.code or "", ISSUE_CODES) for one in group.health.issues or ())
         for code, count in sorted(issues.items()):
             yield Sample(ISSUES, (*labels, code), count)
         yield Sample(HEALTHY, labels, float(not issues))

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
 from exporter.aws_port import Aws
-from exporter.cloud.answers import Pascal, listed, read
-from exporter.contract import Metric, Sample
+from exporter.cloud.answers import Pascal, read
+from exporter.contract import Metric, Sample, bounded
 from exporter.shared.errors import NotFoundError
 
 GROUP = ("target_group",)
@@ -105,7 +105,7 @@ def health_samples(group: str, healths: Healths) -> Iterator[Sample]:
     yield Sample(HEALTHY, (group,), healthy)
     yield Sample(REGISTERED, (group,), len(found))
     others = Counter(
-        (listed(one.state, STATES), listed(one.reason, REASONS))
+        (bounded(one.state or "", STATES), bounded(one.reason or "", REASONS))
         for one in found
         if one.state != "healthy"
     )

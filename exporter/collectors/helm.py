@@ -12,7 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
-from exporter.contract import Collected, CollectorSpec, Metric, PolledSource, Sample
+from exporter.contract import (
+    Collected,
+    CollectorSpec,
+    Metric,
+    PolledSource,
+    Sample,
+    bounded,
+)
 from exporter.ports import Clients
 from exporter.shared.config import Duration, Section
 from exporter.watch.listing import Kept, every_metadata
@@ -52,7 +59,6 @@ UNREADABLE = Metric(
     "Stored revisions whose labels and name do not tell a release; they are left out.",
 )
 
-OTHER = "Other"
 STATUSES = frozenset(
     {
         "unknown",
@@ -105,8 +111,9 @@ def revision(meta: Kept) -> Revision | None:
             return None
         name, version = found["name"], found["version"]
     status = labels.get("status", "unknown")
-    known = status if status in STATUSES else OTHER
-    return Revision(meta.namespace, name, int(version), known, meta.data_changed)
+    return Revision(
+        meta.namespace, name, int(version), bounded(status, STATUSES), meta.data_changed
+    )
 
 
 def releases(stored: Iterable[Kept], now: datetime) -> Iterator[Sample]:

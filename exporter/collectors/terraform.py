@@ -18,7 +18,15 @@ import msgspec
 from pydantic import Field, model_validator
 
 from exporter.command_port import Finished
-from exporter.contract import Collected, CollectorSpec, Metric, PolledSource, Sample
+from exporter.contract import (
+    OTHER,
+    Collected,
+    CollectorSpec,
+    Metric,
+    PolledSource,
+    Sample,
+    bounded,
+)
 from exporter.ports import Clients
 from exporter.shared.config import Duration, Section
 from exporter.shared.errors import PermanentError, TransientError
@@ -46,10 +54,10 @@ DURATION = Metric(
     labels=PLAN,
 )
 
-OTHER = "Other"
 CHANGE_KINDS = ("create", "update", "replace", "delete")
 """Actions of the machine-readable UI that change infrastructure; `move`, `forget` and the like
 become `Other`, `read` and `noop` change nothing."""
+CHANGES_KNOWN = frozenset(CHANGE_KINDS)
 NO_CHANGE = frozenset({"noop", "read"})
 
 PASSED_ON = ("HOME", "LANG", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR")
@@ -123,8 +131,7 @@ def counted(lines: Iterable[bytes]) -> Mapping[str, Counter[str]]:
         except msgspec.DecodeError:
             continue
         if said.type in found and said.change.action not in NO_CHANGE:
-            action = said.change.action
-            found[said.type][action if action in CHANGE_KINDS else OTHER] += 1
+            found[said.type][bounded(said.change.action, CHANGES_KNOWN)] += 1
     return found
 
 

@@ -24,6 +24,8 @@ from exporter.posture.examine import Examination, Wanted
 from exporter.posture.report import Limits, Status
 from exporter.shared.clock import SystemClock
 from exporter.shared.config import Section
+from exporter.shared.errors import NotFoundError
+from exporter.shared.rbac import rules, verbs_of
 from tests import rights
 from tests.bed.cluster.real import programs
 from tests.bed.cluster.real.cluster import RealCluster
@@ -266,13 +268,29 @@ async def test_without_rights_nothing_is_passed(cluster: RealCluster) -> None:
     assert all("forbidden" in check.summary for check in checks if check.title not in passed)
 
 
-async def test_nothing_but_lists_is_asked_of_the_api_server(
-    cluster: RealCluster, clients: OpenClients
+async def test_the_rights_that_are_declared_are_enough_and_all_are_used(
+    cluster: RealCluster,
 ) -> None:
-    settings = security.Settings(certificates=True)
-    for source in security.SPEC.sources(settings, clients):
-        assert isinstance(source, PolledSource)
-        await source.collect()
-    seen = [one for one in cluster.requests() if one.user_agent == USER_AGENT]
+    declared = verbs_of((*security.SPEC.permissions, *helm.SPEC.permissions))
+    role = rights.role("kpi-exporter", *(dict(rule) for rule in rules(declared)))
+    given = rights.binding("kpi-exporter", "ClusterRole/kpi-exporter", rights.user("exporter"))
+    cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all([role, given]))
+    opened = OpenClients(
+        kubeconfig=cluster.kubeconfigs["exporter"], applications=(), clock=SystemClock()
+    )
+    before = len(cluster.requests())
+    for sources in (
+        security.SPEC.sources(security.Settings(certificates=True), opened),
+        helm.SPEC.sources(helm.Settings(), opened),
+        helm.SPEC.sources(helm.Settings(storage="configmaps"), opened),
+    ):
+        for source in sources:
+            assert isinstance(source, PolledSource)
+            await source.collect()
+    with pytest.raises(NotFoundError):  # no trivy-operator here, but the right to ask for it
+        await reading.reports(opened.kube)
+    await opened.close()
+    seen = [one for one in cluster.requests()[before:] if one.user_agent == USER_AGENT]
     assert {one.verb for one in seen} == {"list"}
-    assert len({one.path for one in seen}) >= 8
+    asked = {one.path.rpartition("/")[2] for one in seen}
+    assert asked == {resource for _, resource in declared}
