@@ -1,0 +1,152 @@
+"""The chart as helm renders it: what it asks of a cluster, and what it refuses."""
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import kubernetes_validate  # type: ignore[import-untyped]  # it has no annotations
+import pytest
+import yaml
+
+from exporter.app import collectors, read_settings
+from exporter.shared.rbac import rules, verbs_of
+from responder.app import known_actions
+from responder.permissions import needed
+from responder.policies.load import load
+from tests.bed.cluster.real import programs
+from tests.bed.settings import HOME
+
+CHART = HOME / "charts" / "runbookd"
+EXAMPLE = HOME / "exporter" / "example.yaml"
+VERSIONS = [f"1.{minor}" for minor in range(29, 38)]
+MONITORING = "monitoring.coreos.com/v1"
+CONFIG_MAP_BYTES = 1024 * 1024
+
+Object = Mapping[str, object]
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = programs.built() / "helm"
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+
+
+def rendered(*arguments: str) -> list[Object]:
+    done = helm("template", "rb", str(CHART), "--namespace", "runbookd", *arguments)
+    assert done.returncode == 0, done.stderr
+    return [each for each in yaml.safe_load_all(done.stdout) if each]
+
+
+def values(root: Path, document: object) -> tuple[str, str]:
+    file = root / "values.yaml"
+    file.write_text(yaml.safe_dump(document))
+    return "--values", str(file)
+
+
+def of_kind(objects: Sequence[Object], kind: str, ending: str = "") -> list[Object]:
+    return [each for each in objects if each["kind"] == kind and name(each).endswith(ending)]
+
+
+def name(each: Object) -> str:
+    metadata = each["metadata"]
+    assert isinstance(metadata, dict)
+    return str(metadata["name"])
+
+
+def allowed(roles: Sequence[Object]) -> set[tuple[str, str, str]]:
+    """Return what the roles allow, as (group or path, resource, verb)."""
+    found = set()
+    for role in roles:
+        listed = role["rules"]
+        assert isinstance(listed, list)
+        for rule in listed:
+            groups, resources = rule.get("apiGroups", []), rule.get("resources", [])
+            places = [(group, one) for group in groups for one in resources]
+            places += [("/", one) for one in rule.get("nonResourceURLs", [])]
+            found |= {(*place, verb) for place in places for verb in rule["verbs"]}
+    return found
+
+
+def test_helm_finds_no_fault() -> None:
+    done = helm("lint", "--strict", str(CHART))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_object_is_one_of_that_kubernetes(version: str) -> None:
+    for each in rendered("--kube-version", version, "--set", "exporter.replicas=2"):
+        kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_what_only_some_clusters_know_is_left_out_elsewhere() -> None:
+    kinds = {"ServiceMonitor", "PrometheusRule"}
+    assert not kinds & {each["kind"] for each in rendered()}
+    assert kinds <= {each["kind"] for each in rendered("--api-versions", MONITORING)}
+
+
+def test_the_shipped_rules_are_in_the_prometheus_rule() -> None:
+    (found,) = of_kind(rendered("--api-versions", MONITORING), "PrometheusRule")
+    spec = found["spec"]
+    assert isinstance(spec, dict)
+    shipped = [
+        group["name"]
+        for folder in ("alerts", "recording")
+        for file in sorted((HOME / "rules" / folder).glob("*.yaml"))
+        for group in yaml.safe_load(file.read_text())["groups"]
+    ]
+    assert sorted(group["name"] for group in spec["groups"]) == sorted(shipped)
+
+
+def test_the_exporter_may_do_what_its_collectors_ask_and_change_nothing(tmp_path: Path) -> None:
+    settings = yaml.safe_load(EXAMPLE.read_text())
+    found = rendered(*values(tmp_path, {"exporter": {"settings": settings}}))
+    specs = collectors()
+    enabled = read_settings(EXAMPLE, {}, specs).enabled()
+    asked = [each for one in enabled for each in specs[one].permissions]
+    roles = of_kind(found, "ClusterRole", "kpi-exporter")
+    expected: Object = {"rules": rules(verbs_of(asked))}
+    assert allowed(roles) == allowed([expected])
+    assert {verb for *_, verb in allowed(roles)} <= {"get", "list", "watch"}
+    assert of_kind(found, "Role", "kpi-exporter") == []
+
+
+def test_the_responder_may_do_what_its_runbooks_need_and_no_more() -> None:
+    found = rendered()
+    specs = known_actions()
+    permissions = needed(load(HOME / "rules" / "policies", specs), specs)
+    reads, writes = of_kind(found, "ClusterRole", "responder"), of_kind(found, "Role", "responder")
+    assert allowed(reads) == allowed([{"rules": rules(permissions.reads)}])
+    assert allowed(writes) == allowed([{"rules": rules(permissions.writes)}])
+    places = [role["metadata"] for role in writes]
+    assert [place["namespace"] for place in places if isinstance(place, dict)] == ["default"]
+
+
+def test_a_policy_that_only_observes_gives_no_right_to_change_anything(tmp_path: Path) -> None:
+    policy = (HOME / "rules" / "policies" / "task-manager.yaml").read_text()
+    observing = {"p.yaml": policy.replace("mode: act", "mode: observe")}
+    found = rendered(*values(tmp_path, {"responder": {"policies": observing}}))
+    assert of_kind(found, "Role") == []
+    by_hand = {"responder": {"policies": observing, "byHand": ["restart"]}}
+    (role,) = of_kind(rendered(*values(tmp_path, by_hand)), "Role")
+    assert {verb for *_, verb in allowed([role])} == {"patch"}
+
+
+def test_no_config_map_is_too_large() -> None:
+    for each in of_kind(rendered(), "ConfigMap"):
+        assert len(json.dumps(each)) < CONFIG_MAP_BYTES
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("exporter.replcas=2", "replcas"),
+        ("responder.replicas=2", "replicas"),
+        ("monitoring.enabled=perhaps", "monitoring"),
+        ("image.pullPolicy=Sometimes", "pullPolicy"),
+        ("exporter.replicas=0", "replicas"),
+    ],
+)
+def test_a_value_that_means_nothing_is_refused(setting: str, said: str) -> None:
+    done = helm("template", "rb", str(CHART), "--set", setting)
+    assert done.returncode != 0
+    assert said in done.stderr
