@@ -152,6 +152,9 @@ class AwsConnection:
         try:
             answer = await request()
             outcome = "" if answer is None else "success"  # the end of the pages is no request
+        except RunbookdError:  # the role's credentials did not come: this was never sent
+            outcome = ""
+            raise
         except ClientError as error:
             outcome, ours = translated(api, error)
             raise ours from error
@@ -252,7 +255,7 @@ def translated(api: str, error: "ClientError") -> tuple[str, RunbookdError]:
     code = said.get("Error", {}).get("Code", "")
     status = said.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     text = f"{api}: {code or status}"
-    if code in THROTTLED or status in (429, 503):
+    if code in THROTTLED or status == 429:
         after = said.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
         seconds = timedelta(seconds=int(after)) if after.isdecimal() else None
         return "throttled", TransientError(text, retry_after=seconds)

@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from pydantic import Field
@@ -223,7 +224,7 @@ class Parts:
         if self._settings.vulnerability_reports:
             yield "vulnerability-reports", self.vulnerability_reports
         if self._settings.reports is not None:
-            yield "reports", self.reports
+            yield "reports", partial(self.reports, self._settings.reports)
 
     async def rbac(self) -> Iterable[Sample]:
         """Look at roles and bindings."""
@@ -260,12 +261,12 @@ class Parts:
         """Read the trivy-operator's objects."""
         return scan_samples(await reading.reports(self._kube))
 
-    async def reports(self) -> Iterable[Sample]:
+    async def reports(self, folder: Path) -> Iterable[Sample]:
         """Read the folder of Trivy's files, in a thread: they are large."""
         settings = self._settings
         scans, unreadable = await asyncio.to_thread(
             scanners.read_folder,
-            settings.reports or Path(),
+            folder,
             most=settings.max_reports,
             max_bytes=settings.max_report_bytes,
         )

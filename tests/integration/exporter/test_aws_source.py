@@ -295,6 +295,7 @@ async def test_costs_are_asked_for_by_service_and_day(aws: Aws, clients: OpenCli
         (Fault(400, b'{"__type": "ThrottlingException"}'), TransientError, "throttled"),
         (Fault(429, b"{}"), TransientError, "throttled"),
         (Fault(500, b"{}"), TransientError, "failed"),
+        (Fault(503, b"{}"), TransientError, "failed"),
         (Fault(403, b'{"__type": "AccessDeniedException"}'), PermanentError, "denied"),
         (Fault(400, b'{"__type": "ExpiredTokenException"}'), TransientError, "failed"),
         (Fault(400, b'{"__type": "InvalidParameterException"}'), PermanentError, "failed"),
@@ -342,6 +343,17 @@ async def test_a_role_is_assumed_once_for_all_services(aws: Aws, clients: OpenCl
         await collect(clients, aws, name, **settings)
     counted = lines(await sources(clients, aws, role_arn=ROLE)["requests"].collect())
     assert any('api="sts:AssumeRole",outcome="success"} 1' in line for line in counted)
+
+
+async def test_a_role_that_may_not_be_assumed_is_named_and_nothing_else_is_asked(
+    aws: Aws, clients: OpenClients
+) -> None:
+    said = b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
+    aws.faults.append(Fault(403, said, when="Action=AssumeRole"))
+    with pytest.raises(PermanentError, match="sts:AssumeRole: AccessDenied"):
+        await collect(clients, aws, "eks-shop", clusters=["shop"], role_arn=ROLE)
+    counted = lines(await sources(clients, aws, role_arn=ROLE)["requests"].collect())
+    assert counted == ['kpi_aws_requests_total{api="sts:AssumeRole",outcome="denied"} 1']
 
 
 async def test_requests_are_paced(aws: Aws, clients: OpenClients) -> None:
