@@ -1,5 +1,6 @@
 """Inbox → episodes → incidents: what a delivered alert means, written in one transaction."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -33,6 +34,13 @@ LAST_TRY = 4
 RETRY = timedelta(seconds=2)
 
 
+Pause = Callable[[timedelta], Awaitable[None]]
+
+
+async def go_on(_spent: timedelta) -> None:
+    """Make no pause."""
+
+
 @dataclass(frozen=True, slots=True)
 class Aimed:
     """An alert with the runbook that matches it and the object it is about."""
@@ -45,8 +53,10 @@ class Aimed:
     """Of the incident that it opens; by default the alert's name and its target."""
 
 
-async def process_inbox(services: Services) -> set[int]:
+async def process_inbox(services: Services, between: Pause = go_on) -> set[int]:
     """Work through what is in the inbox, oldest first; return the incidents touched.
+
+    `between` two rows is awaited with the time that the one before took.
 
     A row is done in the same transaction as what it led to, so a crash repeats it and a repeat
     changes nothing.
@@ -54,7 +64,11 @@ async def process_inbox(services: Services) -> set[int]:
     touched: set[int] = set()
     async with services.store.reading() as tx:
         items = await tx.inbox.pending(BATCH, services.now())
+    spent = timedelta(0)
     for item in items:
+        if spent:
+            await between(spent)
+        began = services.clock.monotonic()
         try:
             touched |= await _process(services, item)
         except RunbookdError:  # the store is away: nothing behind it would fare better
@@ -62,6 +76,7 @@ async def process_inbox(services: Services) -> set[int]:
         except Exception as error:  # our own mistake must not hold up the alerts behind it
             log.exception("delivery_failed", inbox=item.id, attempts=item.attempts)
             await _later_or_never(services, item, f"failed: {type(error).__name__}")
+        spent = timedelta(seconds=services.clock.monotonic() - began)
     return touched
 
 

@@ -27,6 +27,9 @@ log = get_log(__name__)
 IDLE = timedelta(seconds=1)
 """How long inbox and outbox wait for a wake-up before they look by themselves."""
 
+PRESSURE = timedelta(milliseconds=50)
+"""Deliveries that follow each other this closely are a burst, which must not wait."""
+
 
 @dataclass(slots=True)
 class Engine:
@@ -36,6 +39,7 @@ class Engine:
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _inbox: asyncio.Event = field(default_factory=asyncio.Event)
     _outbox: asyncio.Event = field(default_factory=asyncio.Event)
+    _delivered_at: float = float("-inf")
     _lock: int = -1
 
     async def start(self) -> None:
@@ -85,7 +89,14 @@ class Engine:
 
     def delivered(self) -> None:
         """Say that a delivery was committed."""
+        self._delivered_at = self.services.clock.monotonic()
         self._inbox.set()
+
+    async def _give_way(self, spent: timedelta) -> None:
+        """While deliveries come in, leave the webhook as much time as the inbox has taken."""
+        since = self.services.clock.monotonic() - self._delivered_at
+        if since < PRESSURE.total_seconds():
+            await self.services.clock.sleep(spent)
 
     async def resolve(self, incident_id: int, by: str, why: str) -> Incident | None:
         """End an incident by a person's word; None when there is none or it is over."""
@@ -143,7 +154,7 @@ class Engine:
         self._outbox.set()
 
     async def _work_inbox(self) -> None:
-        for incident_id in sorted(await process_inbox(self.services)):
+        for incident_id in sorted(await process_inbox(self.services, self._give_way)):
             await self.wake(incident_id)
 
     async def _work_outbox(self) -> None:

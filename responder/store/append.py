@@ -44,6 +44,10 @@ class Driver(Protocol):
         """Run one statement, which commits by itself."""
         ...
 
+    def is_closed(self) -> bool:
+        """Say whether the server has hung up, as far as is known."""
+        ...
+
 
 class Appender(Protocol):
     """Stores deliveries; what its driver raises is its own."""
@@ -91,11 +95,13 @@ class PostgresAppender(Appender):
 
     @override
     async def append(self, deliveries: Sequence[NewDelivery]) -> None:
-        kept = self._kept or await self._engine.raw_connection()
-        self._kept = None
+        kept, self._kept = self._kept, None
+        if kept is not None and cast("Driver", kept.driver_connection).is_closed():
+            kept.invalidate()  # by a server that was restarted meanwhile
+            kept = None
+        kept = kept or await self._engine.raw_connection()
         try:
-            driver = cast("Driver", kept.driver_connection)
-            await driver.execute(
+            await cast("Driver", kept.driver_connection).execute(
                 FROM_ARRAYS,
                 [micros(one.received_at) for one in deliveries],
                 [one.source for one in deliveries],

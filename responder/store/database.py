@@ -16,9 +16,8 @@ from contextlib import (
 )
 from datetime import timedelta
 from pathlib import Path
-from typing import cast
 
-from sqlalchemy import URL, AdaptedConnection, Connection, event, make_url, text
+from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import (
     DataError,
     DBAPIError,
@@ -30,7 +29,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from exporter.shared.errors import ConflictError, RunbookdError, TransientError
-from responder.store import schema
+from responder.store import schema, sqlite
 from responder.store.append import Appender, PostgresAppender, SqliteAppender
 from responder.store.dead_letters import DeadLetters
 from responder.store.episodes import Episodes
@@ -44,8 +43,6 @@ from responder.store.steps import Steps
 from responder.store.switches import Switches
 from responder.store.timeline import Timeline
 
-BUSY_TIMEOUT = timedelta(seconds=2)
-"""How long SQLite waits for another *program* that has the file; ours queue without it."""
 POOL_TIMEOUT = timedelta(seconds=5)
 """How long a reader waits for a free connection: half of the 10 s that Alertmanager gives us."""
 READERS = 4
@@ -254,18 +251,7 @@ def _engine(url: URL, *, writes: bool) -> AsyncEngine:
             connect_args={"timeout": wait, "command_timeout": wait},
             isolation_level="SERIALIZABLE" if writes else "REPEATABLE READ",
         )
-    # Every call into SQLite is a trip to its thread and back, dearer than what it does there: so
-    # no rollback when a connection is given back (ours always end), and BEGIN in a single trip.
-    engine = create_async_engine(url, pool_size=size, pool_timeout=wait, pool_reset_on_return=None)
-    begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
-
-    def say_begin(connection: Connection) -> None:
-        adapted = cast("AdaptedConnection", connection.connection.dbapi_connection)
-        adapted.run_async(lambda driver: driver.execute_fetchall(begin))
-
-    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    event.listen(engine.sync_engine, "begin", say_begin)
-    return engine
+    return sqlite.engine(url, writes=writes, size=size, wait=wait)
 
 
 def _appender(
@@ -274,20 +260,4 @@ def _appender(
     """Return what appends to the inbox, and what must be held meanwhile."""
     if url.get_backend_name() == "postgresql":
         return PostgresAppender(_engine(url, writes=True)), nullcontext()
-
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(url.database or ":memory:")
-        _prepare_sqlite(connection, None)
-        return connection
-
-    return SqliteAppender(connect), writing
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    """Set what a connection needs; WAL with synchronous=FULL loses nothing on a power cut."""
-    connection.isolation_level = None  # we say BEGIN ourselves; sqlite3 would say it too late
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT.total_seconds() * 1000)}")
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    return SqliteAppender(lambda: sqlite.connect(url)), writing

@@ -1,7 +1,7 @@
 """The responder alone, on a simulated cluster with `task-manager:v3`; nothing scrapes or alerts."""
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +42,15 @@ class Alone:
 
 
 @asynccontextmanager
-async def start(root: Path, *, policies: Path | None = None) -> AsyncIterator[Alone]:
-    """Start it with the shipped policies, or with others; durations are divided by 10."""
+async def start(
+    root: Path,
+    *,
+    policies: Path | None = None,
+    factor: float = 10.0,
+    prometheus: str = "http://127.0.0.1:1",
+    program: Sequence[str] = (sys.executable, "-m", "responder"),
+) -> AsyncIterator[Alone]:
+    """Start it with the shipped policies, or with others; durations are divided by `factor`."""
     async with (
         SimulatedCluster.start(root / "cluster") as cluster,
         HttpSink.start() as pager,
@@ -60,13 +67,14 @@ async def start(root: Path, *, policies: Path | None = None) -> AsyncIterator[Al
             postgres_dsn="postgresql://127.0.0.1:1/none",
             pager_url=pager.url,
             mail_port=mail.port,
+            prometheus_url=prometheus,
         )
-        files = write_configuration(places, factor=10.0, policies=policies)
-        argv = [sys.executable, "-m", "responder", "serve", "--config", str(files.responder)]
+        files = write_configuration(places, factor=factor, policies=policies)
+        argv = [*program, "serve", "--config", str(files.responder)]
         url = f"http://127.0.0.1:{places.responder_port}"
-        program = Program("alert-responder", argv, url, root)
-        await program.start()
+        responder = Program("alert-responder", argv, url, root)
+        await responder.start()
         try:
-            yield Alone(places, files, cluster, pager, program)
+            yield Alone(places, files, cluster, pager, responder)
         finally:
-            await program.stop()
+            await responder.stop()

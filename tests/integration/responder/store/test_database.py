@@ -15,6 +15,7 @@ from exporter.shared.errors import ConflictError, RunbookdError
 from responder.store import schema
 from responder.store.database import Store, StoreUnavailableError, migrate
 from responder.store.inbox import NewDelivery
+from responder.store.sqlite import InPlaceConnection
 from responder.store.tables import metadata
 from tests.bed.postgres import Postgres
 from tests.bed.process import wait_until
@@ -201,6 +202,25 @@ async def test_wal_and_full_sync_are_on(sqlite_url: str) -> None:
         ]
     await store.close()
     assert found == ["wal", 2, 1]
+
+
+async def test_what_may_wait_runs_on_a_thread_and_every_other_statement_where_it_is_asked_for(
+    sqlite_url: str,
+) -> None:
+    store = await Store.open(sqlite_url, migrate=True)
+    ran: dict[str, bool] = {}
+
+    def trace(statement: str) -> None:
+        ran[statement.split(maxsplit=1)[0]] = threading.current_thread() is threading.main_thread()
+
+    async with store._connection(store._writer) as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert isinstance(driver, InPlaceConnection)
+        await driver.set_trace_callback(trace)
+    async with store.transaction() as tx:
+        await tx.inbox.append(DELIVERY)
+    await store.close()
+    assert ran == {"BEGIN": False, "INSERT": True, "COMMIT": False}
 
 
 async def test_a_postgres_that_lets_nobody_in_is_unavailable_and_comes_back(
