@@ -6,13 +6,13 @@ furthest above their share lose their newest label sets.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from exporter.contract import Sample
 from exporter.exposition import lines
-from exporter.exposition.page import Page, Section
+from exporter.exposition.page import Page, Section, by_page
 
 AT_ONCE = 64
 """An offender loses a 64th of a share at least, so that it is not rewritten for each new object of
@@ -26,8 +26,8 @@ class Places(Protocol):
         """Return the lowest free slot."""
         ...
 
-    def free(self, slot: int) -> None:
-        """Take a slot back."""
+    def free(self, slots: Iterable[int]) -> None:
+        """Take slots back."""
         ...
 
 
@@ -137,10 +137,8 @@ class Fragments:
 
     def delete(self, key: str) -> None:
         """Drop what is published under `key`; an unknown key is fine."""
-        entry = self._entries.pop(key, None)
-        if entry is not None:
-            self._publish(entry, [])
-            self.slots.free(entry.slot)
+        if key in self._entries:
+            self._drop([key])
 
     def begin(self) -> None:
         """Start a generation: keys not put again until `sweep` go then, none before."""
@@ -148,14 +146,12 @@ class Fragments:
 
     def sweep(self) -> None:
         """Drop every key that was not put since `begin`."""
-        for key, entry in list(self._entries.items()):
-            if entry.generation < self._generation:
-                self.delete(key)
+        now = self._generation
+        self._drop([key for key, entry in self._entries.items() if entry.generation < now])
 
     def clear(self) -> None:
         """Drop everything."""
-        for key in list(self._entries):
-            self.delete(key)
+        self._drop(list(self._entries))
 
     def close(self) -> None:
         """Drop everything and leave one's share to the others; safe twice."""
@@ -238,6 +234,18 @@ class Fragments:
         self.dropped += len(rendered) - len(kept)
         return kept
 
+    def _drop(self, keys: Sequence[str]) -> None:
+        """Drop keys, family by family, for they may be all."""
+        entries = [self._entries.pop(key) for key in keys]
+        slots = [entry.slot for entry in entries]
+        places = by_page(slots)
+        for name in {name for entry in entries for name in entry.families}:
+            section = self.sections[name]
+            self.changed.update(dict.fromkeys(section.empty(places), section))
+        for entry in entries:
+            self._keep_books(entry, ())
+        self.slots.free(slots)
+
     def _publish_without(self, entry: Entry, label_sets: set[int]) -> None:
         """Read back the lines of an entry and leave some of them out."""
         kept: list[Line] = []
@@ -267,13 +275,13 @@ class Fragments:
 
     def _keep_books(self, entry: Entry, ordered: tuple[int, ...]) -> None:
         owners = self.ledger.owners
-        now = set(ordered)
+        now = dict.fromkeys(ordered, entry)
         for label_set in entry.label_sets:
-            if label_set not in now and owners.get(label_set) is entry:
-                del owners[label_set]
+            if label_set not in now:
+                owners.pop(label_set, None)
         if self._by_age is not None:
-            self._by_age += now.difference(entry.label_sets)
-        owners.update(dict.fromkeys(ordered, entry))
+            self._by_age += now.keys() - entry.label_sets
+        owners.update(now)
         change = len(ordered) - len(entry.label_sets)
         self.series += change
         if self.budgeted:

@@ -1,6 +1,6 @@
 """Pages: the rendered lines of up to 128 fragments of one metric family and one collector."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from exporter.exposition.deflate import Block, Blocks, Deflater
 
@@ -60,6 +60,17 @@ class Section:
         page.slots[place] = fragment
         return page
 
+    def empty(self, slots: Mapping[int, Sequence[int]]) -> list[Page]:
+        """Empty slots, told by page as `by_page` does; return the pages that changed."""
+        changed = []
+        for number, of_page in slots.items():
+            page = self.pages.get(number)
+            if page is not None and any(page.slots[place] for place in of_page):
+                for place in of_page:
+                    page.slots[place] = b""
+                changed.append(page)
+        return changed
+
     def join(self) -> None:
         """Put the pages' blocks in order; forget pages that are empty by now."""
         blocks: list[Block] = []
@@ -72,16 +83,25 @@ class Section:
         self.rendered = Blocks.of(blocks)
 
 
+def by_page(slots: Iterable[int]) -> dict[int, list[int]]:
+    """Return the number of each page with the places of those slots in it."""
+    places: dict[int, list[int]] = {}
+    for slot in slots:
+        places.setdefault(slot // SLOTS, []).append(slot % SLOTS)
+    return places
+
+
 def _runs(fragments: tuple[bytes, ...]) -> Iterator[tuple[bytes, ...]]:
     """Cut fragments, without empty ones, into runs of about BLOCK_BYTES."""
-    run: list[bytes] = []
-    length = 0
-    for fragment in fragments:
-        if run and length + len(fragment) > BLOCK_BYTES:
-            yield tuple(run)
-            run, length = [], 0
-        if fragment:
-            run.append(fragment)
-            length += len(fragment)
-    if run:
-        yield tuple(run)
+    there = tuple(filter(None, fragments))
+    if sum(map(len, there)) <= BLOCK_BYTES:
+        if there:
+            yield there
+        return
+    start, length = 0, 0
+    for place, fragment in enumerate(there):
+        if place > start and length + len(fragment) > BLOCK_BYTES:
+            yield there[start:place]
+            start, length = place, 0
+        length += len(fragment)
+    yield there[start:]

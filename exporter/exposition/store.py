@@ -40,9 +40,10 @@ class Slots:
         self._used += 1
         return self._used - 1
 
-    def free(self, slot: int) -> None:
-        """Take a slot back."""
-        heapq.heappush(self._free, slot)
+    def free(self, slots: Iterable[int]) -> None:
+        """Take slots back."""
+        for slot in slots:
+            heapq.heappush(self._free, slot)
 
 
 class FragmentStore:
