@@ -41,6 +41,7 @@ from responder.policies.load import load
 from responder.settings import ResponderSettings
 from responder.store.database import Store
 from responder.web.auth import Authenticator
+from responder.web.guard import LOOPBACK
 from responder.web.intake import Bounds, Intake, Listeners
 from responder.web.routing import CALLER
 from responder.web.server import build
@@ -51,8 +52,6 @@ log = get_log(__name__)
 PREFIX = "RESPONDER__"
 GRACE = timedelta(seconds=5)
 """Beside what steps in flight get: the engine's own threads need a moment to end."""
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def known_actions() -> dict[str, ActionSpec[Section]]:

@@ -8,8 +8,9 @@ from pydantic import AfterValidator, Field, JsonValue
 
 from exporter.shared.config import Duration, Section
 
-Role = Literal["alertmanager", "viewer", "operator"]
-"""`alertmanager` may deliver alerts and nothing else; `operator` may all that `viewer` may."""
+Role = Literal["alertmanager", "viewer", "operator", "admin"]
+"""`alertmanager` may deliver alerts and nothing else; `operator` may all that `viewer` may, and
+`admin` all that `operator` may."""
 
 
 class Listen(Section):
@@ -50,6 +51,13 @@ class Auth(Section):
 
     tokens: tuple[Token, ...] = ()
     basic: tuple[BasicUser, ...] = ()
+
+
+class Console(Section):
+    """The pages for people."""
+
+    session: Duration = timedelta(hours=12)
+    """How long a login lasts: a shift. It ends before when its token is changed or removed."""
 
 
 class Intake(Section):
@@ -102,6 +110,7 @@ class ResponderSettings(Section):
     public_url: str = "http://127.0.0.1:9843"
     """How people reach this server; links in messages start with it."""
     auth: Auth = Auth()
+    console: Console = Console()
     intake: Intake = Intake()
     engine: Engine = Engine()
     receivers: dict[str, dict[str, dict[str, JsonValue]]] = Field(default_factory=dict)

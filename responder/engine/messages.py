@@ -110,8 +110,8 @@ async def queue(
 
 
 def link_to(public_url: str, incident_id: int) -> str:
-    """Return the address of an incident's report."""
-    return f"{public_url.rstrip('/')}/api/v1/incidents/{incident_id}/report"
+    """Return the address of an incident's page."""
+    return f"{public_url.rstrip('/')}/incidents/{incident_name(incident_id)}"
 
 
 def _about(incident: Incident, *, kind: str, level: int, key: str, text: str, link: str) -> Message:

@@ -26,6 +26,10 @@ class PreviewedStep:
     reason: str
     pods: int
     """Pods that the step would replace or remove."""
+    of: int = 0
+    """Pods that the target has."""
+    reversible: bool | None = None
+    """Whether it can be taken back; None for a step that changes nothing or has no plan."""
 
 
 async def preview(services: Services, runbook: Runbook, target: Target) -> list[PreviewedStep]:
@@ -53,10 +57,16 @@ async def _step(services: Services, run: Run, step: StepDef) -> PreviewedStep:
     except PermanentError as error:
         return PreviewedStep(step.action, spec.role.value, "", "refused", str(error), 0)
     verdict = verdict_to_json(await judging.verdict(services, spec, run, plan, unreadable))
-    pods = plan.blast.pods if spec.role is Role.EFFECT else 0
-    reason = f"{verdict['reason']} {verdict['detail']}".strip()
+    is_effect = spec.role is Role.EFFECT
     return PreviewedStep(
-        step.action, spec.role.value, plan.summary, verdict["verdict"], reason, pods
+        action=step.action,
+        role=spec.role.value,
+        summary=plan.summary,
+        verdict=verdict["verdict"],
+        reason=f"{verdict['reason']} {verdict['detail']}".strip(),
+        pods=plan.blast.pods if is_effect else 0,
+        of=plan.blast.of if is_effect else 0,
+        reversible=plan.reversible if is_effect and not unreadable else None,
     )
 
 

@@ -31,6 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from exporter.shared.errors import ConflictError, RunbookdError, TransientError
 from responder.store import schema, sqlite
 from responder.store.append import Appender, PostgresAppender, SqliteAppender
+from responder.store.changes import Changes
 from responder.store.dead_letters import DeadLetters
 from responder.store.episodes import Episodes
 from responder.store.evidence import EvidenceTexts
@@ -69,6 +70,7 @@ class Transaction:
         self.outbox = Outbox(connection)
         self.switches = Switches(connection)
         self.sessions = Sessions(connection)
+        self.changes = Changes(connection)
 
 
 class Store:

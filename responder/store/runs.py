@@ -1,5 +1,6 @@
 """Runs of an incident, each with the runbook it was frozen with."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import RowMapping, Select, insert, select, update
@@ -77,6 +78,13 @@ class Runs:
         """Return the runs of an incident by number."""
         return await self._all(
             select(runs).where(runs.c.incident_id == incident_id).order_by(runs.c.number)
+        )
+
+    async def of_incidents(self, incident_ids: Collection[int]) -> list[Run]:
+        """Return the runs of several incidents, by incident and number."""
+        wanted = runs.c.incident_id.in_(sorted(incident_ids))
+        return await self._all(
+            select(runs).where(wanted).order_by(runs.c.incident_id, runs.c.number)
         )
 
     async def unfinished_on(self, target: Target) -> list[Run]:

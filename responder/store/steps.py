@@ -1,5 +1,6 @@
 """Steps as far as they got; the effects among them are what cooldowns and budgets count."""
 
+from collections.abc import Collection
 from dataclasses import fields
 from datetime import datetime
 
@@ -52,6 +53,14 @@ class Steps:
         """Return the steps of all runs of an incident by number."""
         statement = select(steps).where(steps.c.incident_id == incident_id)
         rows = (await self._connection.execute(statement.order_by(steps.c.step))).mappings()
+        return [_step(row) for row in rows]
+
+    async def unfinished_of(self, incident_ids: Collection[int]) -> list[StepRecord]:
+        """Return the steps of several incidents that have begun and not ended."""
+        wanted = steps.c.incident_id.in_(sorted(incident_ids))
+        statement = select(steps).where(wanted, steps.c.outcome.is_(None))
+        ordered = statement.order_by(steps.c.incident_id, steps.c.step)
+        rows = (await self._connection.execute(ordered)).mappings()
         return [_step(row) for row in rows]
 
     async def effects_on(self, target: Target, since: datetime) -> list[tuple[datetime, int, int]]:

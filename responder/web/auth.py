@@ -9,7 +9,7 @@ from pathlib import Path
 from exporter.shared.errors import RunbookdError
 from responder.settings import Auth, Role
 
-RANK: dict[Role, int] = {"alertmanager": 0, "viewer": 1, "operator": 2}
+RANK: dict[Role, int] = {"alertmanager": 0, "viewer": 1, "operator": 2, "admin": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,14 @@ class Authenticator:
                 if right and hmac.compare_digest(user.username.encode(), username):
                     found = Caller(user.username, user.role)
         return found
+
+    def secrets_of(self, name: str) -> list[tuple[Role, bytes]]:
+        """Return role and secret of the tokens of this name, as they are now; none: it is gone."""
+        return [
+            (token.role, self._secret(token.token_file))
+            for token in self.auth.tokens
+            if token.name == name
+        ]
 
     def _secret(self, path: Path) -> bytes:
         return self._secrets.setdefault(path, SecretFile(path)).read()

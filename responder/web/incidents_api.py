@@ -6,6 +6,7 @@ from responder.domain.incident import IncidentStatus
 from responder.engine import people
 from responder.engine.engine import Engine
 from responder.report import render
+from responder.store.database import Store
 from responder.web import views
 from responder.web.routing import CALLER, Route, answer, body, missing, number, refuse, target
 
@@ -143,19 +144,7 @@ class IncidentsApi:
 
     async def report(self, request: web.Request) -> web.Response:
         """Render the post-incident report."""
-        wanted = number(request)
-        async with self.store.reading() as tx:
-            incident = await tx.incidents.get(wanted)
-            if incident is None:
-                raise missing(wanted)
-            text = render(
-                incident,
-                episodes=await tx.episodes.of_incident(wanted),
-                runs=await tx.runs.of_incident(wanted),
-                steps=await tx.steps.of_incident(wanted),
-                timeline=await tx.timeline.of_incident(wanted),
-                evidence=await tx.evidence.of_incident(wanted),
-            )
+        text = await report_of(self.store, number(request))
         return web.Response(text=text, content_type="text/markdown", charset="utf-8")
 
     async def open(self, request: web.Request) -> web.Response:
@@ -206,3 +195,19 @@ class IncidentsApi:
         if fact is None:
             raise missing(number_)
         return answer(views.FactView.of(fact), status=201)
+
+
+async def report_of(store: Store, wanted: int) -> str:
+    """Return an incident's report, in Markdown. Raises HTTPNotFound."""
+    async with store.reading() as tx:
+        incident = await tx.incidents.get(wanted)
+        if incident is None:
+            raise missing(wanted)
+        return render(
+            incident,
+            episodes=await tx.episodes.of_incident(wanted),
+            runs=await tx.runs.of_incident(wanted),
+            steps=await tx.steps.of_incident(wanted),
+            timeline=await tx.timeline.of_incident(wanted),
+            evidence=await tx.evidence.of_incident(wanted),
+        )

@@ -1,6 +1,6 @@
 """What every handler of the API shares: its row in the table, parsed requests, answers."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -58,6 +58,18 @@ async def body(request: web.Request, model: type[ModelT]) -> ModelT:
     """Return the request's body as `model`. Raises HTTPBadRequest naming the first mistake."""
     try:
         return model.model_validate_json(await request.read() or b"{}")
+    except ValidationError as error:
+        raise refuse(first(error)) from error
+
+
+def parsed(model: type[ModelT], fields: Mapping[str, object]) -> ModelT:
+    """Return a form's fields as `model`; those that it does not have, or are empty, are left out.
+
+    Raises HTTPBadRequest naming the first mistake.
+    """
+    known = {name: value for name, value in fields.items() if value and name in model.model_fields}
+    try:
+        return model.model_validate(known)
     except ValidationError as error:
         raise refuse(first(error)) from error
 

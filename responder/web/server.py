@@ -3,52 +3,45 @@
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from importlib.metadata import version
-from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
-from markdown_it import MarkdownIt
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from exporter.shared.errors import PermanentError, RunbookdError, TransientError
 from exporter.shared.log import get_log
 from responder.engine.engine import Engine
 from responder.settings import Role
-from responder.web import openapi
+from responder.web import guard, openapi
 from responder.web.api import routes
 from responder.web.auth import Authenticator
-from responder.web.routing import CALLER, Handler, Route
+from responder.web.console import add_console
+from responder.web.routing import CALLER, Handler
 
 log = get_log(__name__)
 
 ALERTS = "/api/v1/alerts"
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width"><style>
-:root {{ color-scheme: light dark }} body {{ font: 1rem/1.5 system-ui; max-width: 48rem;
-margin: 2rem auto; padding: 0 1rem }} pre, code {{ font-family: ui-monospace, monospace }}
-pre {{ overflow-x: auto; padding: .5rem; border: 1px solid #8886 }}</style></head>
-<body>{body}</body></html>"""
-
 
 def build(engine: Engine, webhook: Handler, authenticator: Authenticator) -> web.Application:
     """Return the application: everything that reads or changes something wants a token."""
     table = routes(engine)
     roles: dict[tuple[str, str], Role] = {("POST", ALERTS): "alertmanager"}
-    app = web.Application(middlewares=[_errors(), _authenticated(authenticator, roles)])
+    public_url = engine.services.settings.public_url
+    app = web.Application(
+        middlewares=[_errors(), _from_here(public_url), _authenticated(authenticator, roles)]
+    )
     for route in table:
         roles[route.method, route.path] = route.role
         app.router.add_route(route.method, route.path, route.handler)
     document = openapi.document(table, version("runbookd"))
     app.router.add_post(ALERTS, webhook)
     app.router.add_get("/openapi.json", lambda _: _json(document))
-    app.router.add_get("/docs", lambda _: _json_page(table))
     app.router.add_get("/healthz", lambda _: _text("ok"))
     app.router.add_get("/readyz", lambda _: _ready(engine))
     app.router.add_get("/metrics", lambda _: _metrics(engine))
-    guides = engine.services.settings.guides
-    app.router.add_get("/guides/{alert}", lambda request: _guide(guides, request))
+    add_console(app, engine, authenticator, document)
     return app
 
 
@@ -58,6 +51,8 @@ def _errors() -> Middleware:
         """Answer every error as `{"error": …}` with the status that fits its class."""
         try:
             return await handler(request)
+        except web.HTTPRedirection:
+            raise  # with the cookies that it sets
         except web.HTTPException as error:
             return _error(error.status, error.text or error.reason, dict(error.headers))
         except TransientError as error:
@@ -67,6 +62,17 @@ def _errors() -> Middleware:
         except RunbookdError as error:
             log.warning("request_failed", path=request.path, error=str(error))
             return _error(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+
+    return middleware
+
+
+def _from_here(public_url: str) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Next) -> web.StreamResponse:
+        """Refuse what a browser sends for a page of somebody else."""
+        if guard.comes_from_elsewhere(request, public_url):
+            return _error(HTTPStatus.FORBIDDEN, "this was sent from a page that is not ours")
+        return await handler(request)
 
     return middleware
 
@@ -126,31 +132,3 @@ async def _metrics(engine: Engine) -> web.Response:
         metrics.incidents_open.set(await tx.incidents.count_open())
     body = generate_latest(metrics.registry)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-async def _json_page(table: tuple[Route, ...]) -> web.Response:
-    rows = "".join(
-        f"<tr><td>{route.method}</td><td><code>{route.path}</code></td><td>{route.role}</td>"
-        f"<td>{route.summary}</td></tr>"
-        for route in table
-    )
-    body = (
-        "<h1>API</h1><p>Every address wants <code>Authorization: Bearer TOKEN</code>. Models: "
-        '<a href="/openapi.json">openapi.json</a>.</p><table><tr><th>method</th><th>address</th>'
-        f"<th>role</th><th>what it does</th></tr>{rows}</table>"
-    )
-    return web.Response(text=PAGE.format(title="API", body=body), content_type="text/html")
-
-
-async def _guide(folder: Path | None, request: web.Request) -> web.Response:
-    """Show the guide page of an alert."""
-    name = request.match_info["alert"].removesuffix(".md")
-    path = folder / f"{name}.md" if folder and name.isalnum() else None
-    if path is None or not path.is_file():
-        raise web.HTTPNotFound(text=f"there is no guide for {name}")
-    html = (
-        MarkdownIt("commonmark", {"html": False})
-        .enable("table")
-        .render(path.read_text(encoding="utf-8"))
-    )
-    return web.Response(text=PAGE.format(title=name, body=html), content_type="text/html")

@@ -87,6 +87,7 @@ def missing_packages() -> list[str]:
         "python3-venv": _has_module("ensurepip") and _has_module("venv"),
         "postgresql": any(Path("/usr/lib/postgresql").glob("*/bin/postgres")) or _has("postgres"),
         "pgbouncer": _has("pgbouncer"),
+        "chromium": _has("chromium"),
         "prometheus": _has("prometheus"),
         "promtool": _has("promtool") or not _has("prometheus"),
         "prometheus-alertmanager": _has("prometheus-alertmanager") or _has("alertmanager"),
