@@ -44,7 +44,7 @@ async def main() -> None:
         ):
             page = await browser.new_page(viewport=SIZE)
             await log_in(page, bed.responder.url, bed.places.token("oncall"))
-            await wait_until(lambda: watch.healthy(bed), 90, "every KPI is within its target")
+            await watch.until_healthy(bed)
             await bed.deploy("v4-errors")
             await wait_until(lambda: watch.incident(bed), BOUND_SECONDS, "the incident is open")
             report = {"title": "Two customers cannot upload files", "severity": "warning"}

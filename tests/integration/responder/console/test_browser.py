@@ -117,8 +117,9 @@ async def test_a_run_is_planned_first_and_done_when_confirmed(console: Console) 
         await page.get_by_role("button", name="Run it").click()
         await expect(page.get_by_role("heading", name="Run 1: restart")).to_be_visible()
         await expect(page.get_by_text("restart: done")).to_be_visible()
-        await page.get_by_text("target pods", exact=False).first.click()
-        await expect(page.locator("pre").filter(has_text="task-manager").first).to_be_visible()
+        piece = page.locator("details", has=page.locator("summary", has_text="target pods"))
+        await piece.locator("summary").click()
+        await expect(piece.locator("pre")).to_contain_text("1/1 ready")
     assert await restarted(console) != before
 
 
