@@ -1,43 +1,39 @@
-"""The composition root: settings → clients → collectors → schedule → server."""
+"""The composition root: settings → sources → scrapes → server."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+import os
+import signal
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from types import MappingProxyType
 
 import exporter.collectors
-from exporter import itself
-from exporter import schedule as schedules
-from exporter.clients.open import OpenClients
-from exporter.contract import CollectorSpec, Metric, OnDemand, PolledSource, Source
-from exporter.exposition.document import Document
-from exporter.exposition.fragments import Fragments
-from exporter.exposition.scrape import METRICS as SCRAPE_METRICS
+from exporter.contract import CollectorSpec
 from exporter.exposition.scrape import Scrapes
 from exporter.exposition.snapshots import Snapshots
-from exporter.exposition.store import FragmentStore
 from exporter.kpi import CATALOGUE
-from exporter.readings import TARGET, target_samples
-from exporter.schedule import Schedule
+from exporter.reload import Reloader, SettingsReader
+from exporter.running import Running, Specs, families, open_clients, running
 from exporter.server import Views, build
-from exporter.settings import PREFIX, ExporterSettings, settings_model
+from exporter.settings import ExporterSettings, settings_model
 from exporter.shared.clock import Clock
-from exporter.shared.config import Section, load_settings
 from exporter.shared.http import Server
-from exporter.shared.kube_client import load_library
-from exporter.shared.log import get_log
+from exporter.shared.log import get_log, set_up_log
 from exporter.shared.plugins import discover
-from exporter.shared.tasks import cancel, stop_signal, teardown
-from exporter.sources import is_slow
+from exporter.shared.tasks import on_signal, stop_signal, teardown
 
-MAX_SCRAPES = 40
-"""Scrapes at once; node_exporter's default."""
+__all__ = [
+    "Specs",
+    "collectors",
+    "families",
+    "model",
+    "open_clients",
+    "read_settings",
+    "running",
+    "serve",
+]
 
-Specs = Mapping[str, CollectorSpec[Section]]
+NO_FLAGS: Mapping[str, object] = {}
 
 _log = get_log(__name__)
 
@@ -55,129 +51,56 @@ def model(specs: Specs) -> type[ExporterSettings]:
 
 def read_settings(path: Path | None, environ: Mapping[str, str], specs: Specs) -> ExporterSettings:
     """Read the settings. Raises ConfigError with every problem."""
-    return load_settings(model(specs), path, prefix=PREFIX, environ=environ)
+    return SettingsReader(model(specs), path, environ, NO_FLAGS).read()
 
 
-def families(
-    specs: Specs, sections: Mapping[str, Section] = MappingProxyType({})
-) -> tuple[Metric, ...]:
-    """Return every family that the exporter can publish, in the order of the exposition.
-
-    `sections` are the collectors' settings, for those whose settings name families.
-    """
-    collected = [
-        metric
-        for name, spec in specs.items()
-        for metric in spec.published(sections.get(name) or spec.settings())
-    ]
-    return (*collected, *schedules.FAMILIES, TARGET, *itself.METRICS, *SCRAPE_METRICS)
-
-
-@dataclass(slots=True)
-class Running:
-    """Sources at work, and what they publish."""
-
-    schedule: Schedule
-    store: FragmentStore
-    own: Fragments
-    """What the exporter says of itself."""
-    probe: OnDemand | None = None
-    """What answers /probe, where a collector does."""
-    scrapes: Scrapes | None = None
-
-    def document(self) -> Document:
-        """Return everything that is published now; holds the loop while it renders."""
-        for _ in self.refresh():
-            pass
-        return self.store.document()
-
-    def refresh(self) -> Iterator[None]:
-        """Bring what the exporter says of itself and its sources up to date, step by step."""
-        self.own.put("process", itself.process_samples())
-        if self.scrapes is not None:
-            self.own.put("scrapes", self.scrapes.samples())
-        yield from self.schedule.refresh()
-
-    def collectors(self) -> set[str]:
-        """Return the names of the collectors that have sources here."""
-        return {state.collector for state in self.schedule.states}
-
-
-def open_clients(settings: ExporterSettings, clock: Clock) -> OpenClients:
-    """Return clients that connect with their first use; the caller closes them."""
-    return OpenClients(
-        kubeconfig=settings.kubeconfig,
-        applications=[each.application() for each in settings.applications],
-        clock=clock,
-    )
-
-
-@asynccontextmanager
-async def running(
-    settings: ExporterSettings, specs: Specs, clock: Clock, *, every: timedelta | None = None
-) -> AsyncIterator[Running]:
-    """Run the enabled collectors until the block ends.
-
-    `every` stands in for the intervals of the sources that are not slow.
-    """
-    sections = settings.enabled()
-    enabled = {name: specs[name] for name in sorted(sections)}
-    store = FragmentStore(families(enabled, sections), max_series=settings.max_series)
-    shard = settings.shard.shard(socket.gethostname())
-    own = store.open((TARGET, *itself.METRICS, *SCRAPE_METRICS), budgeted=False)
-    own.put("targets", target_samples(settings.targets()))
-    own.put("build", itself.build_samples())
-    own.put("shard", itself.shard_samples(shard))
-    schedule = Schedule(store, clock, settings.targets(), shard=shard)
-    async with teardown() as closing:
-        clients = open_clients(settings, clock)
-        closing.add("clients", clients.close)
-        for name, spec in enabled.items():
-            found = [_paced(source, every) for source in spec.sources(sections[name], clients)]
-            schedule.add(name, spec.published(sections[name]), found)
-        if any(spec.will_read_kubernetes(sections[name]) for name, spec in enabled.items()):
-            await load_library()
-        work = asyncio.create_task(schedule.run(), name="schedule")
-        closing.add("schedule", lambda: cancel(work))
-        probes = [
-            spec.on_demand(sections[name], clients)
-            for name, spec in enabled.items()
-            if spec.on_demand is not None
-        ]
-        yield Running(schedule, store, own, next(iter(probes), None))
-
-
-def _paced(source: Source, every: timedelta | None) -> Source:
-    if every is None or not isinstance(source, PolledSource) or is_slow(source):
-        return source
-    return replace(source, interval=every)
-
-
-async def serve(settings: ExporterSettings, specs: Specs, clock: Clock) -> None:
+async def serve(path: Path | None, flags: Mapping[str, object], clock: Clock) -> None:
     """Serve until SIGTERM or SIGINT; then stop listening, finish open requests, close the rest.
 
-    Raises OSError when the address cannot be bound.
+    `path` is the settings' file and `flags` are settings that win over it, by name, nested. Raises
+    ConfigError when the settings are wrong, OSError when an address cannot be bound.
     """
+    specs = collectors()
+    reader = SettingsReader(model(specs), path, os.environ, flags)
+    settings = reader.read()
+    set_up_log(settings.log_level, form=settings.log_format)
     async with (
         stop_signal() as stop,
         running(settings, specs, clock) as work,
         teardown() as closing,
     ):
-        listen = settings.listen
+        work.reloader = reloader = Reloader(reader.read, work.follow, clock)
         snapshots = Snapshots(work.store, clock, before=work.refresh)
         closing.add("refresh", snapshots.close)
-        work.scrapes = Scrapes(snapshots, clock, work.collectors, MAX_SCRAPES)
-        views = Views(
-            work.scrapes.handle,
-            work.schedule.missing,
-            lambda: [state.record() for state in work.schedule.states],
-            work.schedule.shown,
-            work.probe,
-        )
-        server = await Server.start(build(views), listen.address, listen.port)
+        work.scrapes = Scrapes(snapshots, clock, work.collectors, settings.web.max_requests)
+        server = await _listen(work, work.scrapes, reloader)
         closing.add("server", server.close, within=timedelta(seconds=10))
-        _log.info("listening", url=server.url, sources=len(work.schedule.states))
+        _log.info("listening", urls=server.urls, sources=len(work.schedule.states))
         if not work.schedule.states:
-            _log.warning("no collector is enabled: only the exporter's own series are published")
-        await stop.wait()
+            _log.warning("no source is set up: only the exporter's own series are published")
+        with on_signal(signal.SIGHUP, reloader.ask):
+            await _until(stop, work)
         _log.info("stopping")
+
+
+async def _listen(work: Running, scrapes: Scrapes, reloader: Reloader) -> Server:
+    web = work.settings.web
+    views = Views(
+        scrape=scrapes.handle,
+        missing=work.schedule.missing,
+        records=lambda: [state.record() for state in work.schedule.states],
+        shown=work.schedule.shown,
+        probe=lambda: work.probe,
+        reload=reloader.reload if web.enable_lifecycle else None,
+    )
+    (host, port), *also = work.settings.addresses()
+    return await Server.start(build(views, web.telemetry_path), host, port, also=also)
+
+
+async def _until(stop: asyncio.Event, work: Running) -> None:
+    """Wait until the exporter is to stop. Raises what ended the schedule, which a bug alone can."""
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({stopped, work.task}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if work.task.done():
+        await work.task

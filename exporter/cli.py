@@ -18,6 +18,7 @@ from exporter.check import Finding, Mark, Page, examine, exit_code
 from exporter.commands.access import access
 from exporter.commands.permissions import permissions
 from exporter.commands.report import report
+from exporter.commands.serve import serve
 from exporter.kpi import CATALOGUE
 from exporter.settings import ExporterSettings
 from exporter.shared.clock import SystemClock
@@ -58,14 +59,7 @@ def main() -> None:
     app()
 
 
-@app.command()
-@told
-def serve(config: Config = None) -> None:
-    """Run the daemon until SIGTERM."""
-    specs = composition.collectors()
-    settings = composition.read_settings(config, os.environ, specs)
-    set_up_log(settings.log_level)
-    asyncio.run(composition.serve(settings, specs, SystemClock()))
+app.command()(serve)
 
 
 @app.command()

@@ -112,6 +112,9 @@ class PolledSource:
     interval: timedelta
     timeout: timedelta
     collect: Callable[[], Awaitable[Collected]]
+    made_of: object = None
+    """What tells the source from another of its name: it runs on over a reload of the settings that
+    leaves this equal. None stands for the collector's whole section."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,8 @@ class StreamedSource:
     stale_after: timedelta
     """Without a sign of life for this long, what the source published is dropped."""
     run: Callable[[Publisher], Awaitable[None]]
+    made_of: object = None
+    """As PolledSource's."""
 
 
 Source = PolledSource | StreamedSource

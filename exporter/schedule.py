@@ -2,7 +2,9 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain
 from typing import TypeAlias
@@ -43,6 +45,31 @@ Own: TypeAlias = dict[str, Fragments]
 _log = get_log(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A source that is to run."""
+
+    collector: str
+    metrics: tuple[Metric, ...]
+    source: Source
+    made_of: object = None
+    """A running source that was made of the same is left alone."""
+
+    @property
+    def name(self) -> str:
+        """Return `collector/source`."""
+        return f"{self.collector}/{self.source.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What came of new settings: names of sources."""
+
+    started: tuple[str, ...] = ()
+    restarted: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
+
+
 class Schedule:
     """All sources: their tasks, their records, and what they published."""
 
@@ -68,36 +95,62 @@ class Schedule:
         self._jitter = jitter
         self._own: Own = {}
         """By collector, so that a scrape of one collector shows its sources' own series."""
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: dict[SourceState, asyncio.Task[None]] = {}
 
     def add(self, collector: str, metrics: Sequence[Metric], found: Iterable[Source]) -> None:
         """Take the sources of a collector in, but for polled ones that another shard runs.
 
         Raises RunbookdError when two have one name.
         """
-        if collector not in self._own:
-            own = self._store.open(sources.FAMILIES, collector=collector, budgeted=False)
-            self._own[collector] = own
-        for source in found:
-            name = f"{collector}/{source.name}"
-            if any(name == other.name for other in self.states):
-                raise RunbookdError(f"two sources are called {name}")
-            if isinstance(source, PolledSource) and not self._shard.owns(name):
-                continue
-            fragments = self._store.open((*metrics, *READING_FAMILIES), collector=collector)
-            state = SourceState(collector, source, fragments, self._clock.monotonic())
-            self.states.append(state)
+        wanted = [Wanted(collector, tuple(metrics), source) for source in found]
+        self.check([*(state.name for state in self.states), *(one.name for one in wanted)])
+        for one in self._here(wanted):
+            self._start(one)
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raise RunbookdError when two sources have one name."""
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise RunbookdError(f"two sources are called {', '.join(twice)}")
+
+    async def follow(self, wanted: Sequence[Wanted], targets: Mapping[str, float]) -> Changes:
+        """Run these sources and no others, with these bounds of the KPIs.
+
+        One that is made of other things than before starts anew, and what it published stays until
+        it has published again.
+        """
+        self.check(one.name for one in wanted)
+        self._targets = targets
+        here = {one.name: one for one in self._here(wanted)}
+        running = {state.name: state for state in self.states}
+        gone = [state for name, state in running.items() if name not in here]
+        changed = [
+            state
+            for name, state in running.items()
+            if name in here and not self._is_as(here[name], state)
+        ]
+        ended = [self._tasks.pop(state) for state in (*gone, *changed) if state in self._tasks]
+        await cancel(*ended)
+        for state in gone:
+            self._forget(state)
+        for state in changed:
+            self._change(state, here[state.name])
+        new = [one for name, one in here.items() if name not in running]
+        for one in new:
+            self._start(one)
+        return Changes(
+            tuple(one.name for one in new),
+            tuple(state.name for state in changed),
+            tuple(state.name for state in gone),
+        )
 
     async def run(self) -> None:
-        """Run all sources until cancelled."""
-        tasks = [
-            asyncio.create_task(self._run(state), name=f"source {state.name}")
-            for state in self.states
-        ]
-        try:
-            await asyncio.gather(*tasks)
-            await asyncio.Event().wait()  # no source at all: there is nothing to end
-        finally:
-            await cancel(*tasks)
+        """Run all sources until cancelled. Raises when a bug of the schedule ends one of them."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for state in self.states:
+                self._run(state)
+            await asyncio.Event().wait()
 
     @property
     def passes(self) -> int:
@@ -135,12 +188,59 @@ class Schedule:
         """Return the rows that the sources show on a topic."""
         return [row for state in self.states for row in state.shown.get(topic, ())]
 
-    async def _run(self, state: SourceState) -> None:
-        match state.source:
-            case PolledSource() as polled:
-                await self._poll(state, polled)
-            case StreamedSource() as streamed:
-                await self._follow(state, streamed)
+    def _here(self, wanted: Iterable[Wanted]) -> Iterator[Wanted]:
+        """Leave out what another shard runs."""
+        for one in wanted:
+            if isinstance(one.source, StreamedSource) or self._shard.owns(one.name):
+                yield one
+
+    def _is_as(self, wanted: Wanted, state: SourceState) -> bool:
+        return (wanted.made_of, wanted.metrics) == (state.made_of, state.metrics)
+
+    def _start(self, wanted: Wanted) -> None:
+        fragments = self._open(wanted)
+        state = SourceState(
+            wanted.collector,
+            wanted.source,
+            fragments,
+            self._clock.monotonic(),
+            wanted.made_of,
+            wanted.metrics,
+        )
+        self.states.append(state)
+        self._run(state)
+
+    def _change(self, state: SourceState, wanted: Wanted) -> None:
+        """Let a source go on as another of its name; its record and its series stay."""
+        if state.metrics != wanted.metrics or type(state.source) is not type(wanted.source):
+            state.fragments.close()
+            state.fragments = self._open(wanted)
+        state.source, state.made_of, state.metrics = wanted.source, wanted.made_of, wanted.metrics
+        self._run(state)
+
+    def _forget(self, state: SourceState) -> None:
+        state.fragments.close()
+        self._own[state.collector].delete(state.name)
+        self.states.remove(state)
+
+    def _open(self, wanted: Wanted) -> Fragments:
+        collector = wanted.collector
+        if collector not in self._own:
+            own = self._store.open(sources.FAMILIES, collector=collector, budgeted=False)
+            self._own[collector] = own
+        return self._store.open((*wanted.metrics, *READING_FAMILIES), collector=collector)
+
+    def _run(self, state: SourceState) -> None:
+        """Start the source's task, if the schedule runs by now."""
+        if self._group is None:
+            return
+        source = state.source
+        work = (
+            self._poll(state, source)
+            if isinstance(source, PolledSource)
+            else self._follow(state, source)
+        )
+        self._tasks[state] = self._group.create_task(work, name=f"source {state.name}")
 
     async def _poll(self, state: SourceState, source: PolledSource) -> None:
         """Ask the source again and again; a failing one less often."""

@@ -62,6 +62,36 @@ class Listen(Section):
     """Port to bind; 0 takes a free one and logs it."""
 
 
+class Web(Section):
+    """The HTTP server, beyond where it listens; each can be said by a flag of `serve`, too."""
+
+    listen_addresses: tuple[str, ...] = ()
+    """Addresses to bind instead of `listen`: `:9842`, `127.0.0.1:9842`, `[::1]:9842`."""
+    telemetry_path: str = Field(default="/metrics", pattern="^/.+")
+    """Path of the metrics."""
+    enable_lifecycle: bool = False
+    """Whether `POST /-/reload` makes the exporter read its settings anew, as SIGHUP does."""
+    max_requests: int = Field(default=40, ge=1)
+    """Most scrapes at once; one more is told to come again. node_exporter's default."""
+
+    @field_validator("listen_addresses")
+    @classmethod
+    def _can_be_bound(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            host_and_port(address)
+        return value
+
+
+def host_and_port(address: str) -> tuple[str | None, int]:
+    """Read `host:port`; without a host, None: every address. Raises ValueError."""
+    host, colon, port = address.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    bracketed = host != bare
+    if not colon or not port.isdecimal() or int(port) > 65535 or (":" in bare) != bracketed:
+        raise ValueError(f"{address!r} is not an address; write it as :9842, host:9842, [::1]:9842")
+    return bare or None, int(port)
+
+
 class ShardSettings(Section):
     """One of several exporters that share the work; all have the same settings but for `index`."""
 
@@ -250,6 +280,7 @@ class ExporterSettings(Section):
     """All settings of `kpi-exporter serve`."""
 
     listen: Listen = Listen()
+    web: Web = Web()
     cluster: str = "default"
     """Name of the cluster, for people; Prometheus labels series by its own external labels."""
     kubeconfig: Path | None = None
@@ -264,6 +295,8 @@ class ExporterSettings(Section):
     """Most series published by all sources together; the newest beyond it are dropped."""
     shard: ShardSettings = ShardSettings()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "logfmt", "json"] = "auto"
+    """`auto` is for people on a terminal, else JSON."""
 
     @field_validator("applications")
     @classmethod
@@ -275,6 +308,12 @@ class ExporterSettings(Section):
         if twice:
             raise ValueError(f"two applications are called {', '.join(twice)}")
         return value
+
+    def addresses(self) -> list[tuple[str | None, int]]:
+        """Return every host and port to bind; None is every address of the machine."""
+        if self.web.listen_addresses:
+            return [host_and_port(address) for address in self.web.listen_addresses]
+        return [(self.listen.address, self.listen.port)]
 
     def enabled(self) -> dict[str, Section]:
         """Return the settings of each enabled collector by its name."""

@@ -104,6 +104,9 @@ class SourceState:
     fragments: Fragments
     since: float
     """Monotonic time of the last success, before the first one of the start."""
+    made_of: object = None
+    metrics: tuple[Metric, ...] = ()
+    """What it may publish, beside its readings."""
     up: bool = False
     attempts: int = 0
     ended: int = 0

@@ -290,6 +290,7 @@ def sources(settings: Settings, clients: Clients) -> Sequence[PolledSource]:
             settings.interval,
             settings.timeout,
             Scrape(application, settings, clients).collect,
+            made_of=(application, settings),
         )
         for application in clients.applications
     ]

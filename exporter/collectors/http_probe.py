@@ -286,7 +286,9 @@ def sources(settings: Settings, clients: Clients) -> Sequence[PolledSource]:
         probe = Probe(target, modules[target.module], history, clients, speaks=speaks)
         # The probe ends by itself; the schedule's own bound only catches what should not be.
         bound = (target.timeout or modules[target.module].timeout) * 2 + timedelta(seconds=5)
-        found.append(PolledSource(target.name, target.interval, bound, probe.collect))
+        share = [each for each in settings.targets if each.subject == target.subject]
+        made_of = (target, settings.window, [(each, modules[each.module]) for each in share])
+        found.append(PolledSource(target.name, target.interval, bound, probe.collect, made_of))
     return found
 
 

@@ -242,6 +242,7 @@ def sources(settings: Settings, clients: Clients) -> Sequence[PolledSource]:
             settings.interval,
             settings.timeout,
             Server(each, settings, clients).collect,
+            made_of=(each, settings.model_copy(update={"databases": ()})),
         )
         for each in settings.databases
     ]

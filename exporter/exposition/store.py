@@ -22,6 +22,7 @@ from exporter.exposition.page import Page, Section
 class _Pages:
     """One family."""
 
+    metric: Metric
     headers: Mapping[Format, Blocks]
     sections: dict[str, Section] = field(default_factory=dict)
 
@@ -58,10 +59,8 @@ class FragmentStore:
         """
         self.ledger = Ledger(max_series)
         self._deflater = deflater or Deflater()
-        self._families = {metric.name: _Pages(self._headers(metric)) for metric in families}
-        names = Counter(lines.openmetrics_name(metric) for metric in families)
-        if twice := [name for name, count in names.items() if count > 1]:
-            raise ValueError(f"two metrics have one name, but for _total: {', '.join(twice)}")
+        self._families: dict[str, _Pages] = {}
+        self.declare(families)
         self._slots: dict[str, Slots] = {}
         self._changed: dict[Page, Section] = {}
         self._document = Document()
@@ -71,6 +70,21 @@ class FragmentStore:
     def series(self) -> int:
         """Return the lines that count against the budget."""
         return self.ledger.series
+
+    def declare(self, families: Sequence[Metric]) -> None:
+        """Take families in after those that are there, with new headers where they changed.
+
+        Raises ValueError, with nothing changed, when two have one name, also in OpenMetrics alone.
+        """
+        names = Counter(lines.openmetrics_name(metric) for metric in families)
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise ValueError(f"two metrics have one name, but for _total: {', '.join(twice)}")
+        for metric in families:
+            pages = self._families.get(metric.name)
+            if pages is None:
+                self._families[metric.name] = _Pages(metric, self._headers(metric))
+            elif pages.metric != metric:
+                pages.metric, pages.headers = metric, self._headers(metric)
 
     def open(
         self, metrics: Iterable[Metric], *, collector: str = "", budgeted: bool = True

@@ -5,7 +5,7 @@ import re
 import sys
 import traceback
 from collections.abc import MutableMapping
-from typing import TextIO
+from typing import Literal, TextIO
 
 import structlog
 from structlog.stdlib import BoundLogger
@@ -51,10 +51,17 @@ def _traceback(stream: TextIO, error: ExcInfo) -> None:
     stream.write(f"\n{clean(''.join(traceback.format_exception(*error)))}")
 
 
-def set_up_log(level: str = "info", stream: TextIO | None = None) -> None:
-    """Send everything, the standard library's log included, to `stream` (stderr by default)."""
+def set_up_log(
+    level: str = "info",
+    stream: TextIO | None = None,
+    form: Literal["auto", "logfmt", "json"] = "auto",
+) -> None:
+    """Send everything, the standard library's log included, to `stream` (stderr by default).
+
+    The form `auto` is for people on a terminal, else JSON.
+    """
     stream = stream or sys.stderr
-    pretty = stream.isatty()
+    pretty = form == "auto" and stream.isatty()
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -75,15 +82,22 @@ def set_up_log(level: str = "info", stream: TextIO | None = None) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.dev.ConsoleRenderer(exception_formatter=_traceback)
-                if pretty
-                else structlog.processors.JSONRenderer(),
+                _renderer(form, pretty=pretty),
             ],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+
+
+def _renderer(form: str, *, pretty: bool) -> Processor:
+    if pretty:
+        return structlog.dev.ConsoleRenderer(exception_formatter=_traceback)
+    if form == "logfmt":
+        first = ["timestamp", "level", "logger", "event"]
+        return structlog.processors.LogfmtRenderer(key_order=first, drop_missing=True)
+    return structlog.processors.JSONRenderer()
 
 
 def get_log(name: str) -> BoundLogger:

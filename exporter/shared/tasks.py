@@ -2,8 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 
 from exporter.shared.log import get_log
@@ -86,3 +86,14 @@ async def stop_signal() -> AsyncIterator[asyncio.Event]:
             loop.add_signal_handler(number, stop.set)
             stack.callback(loop.remove_signal_handler, number)
         yield stop
+
+
+@contextmanager
+def on_signal(number: signal.Signals, act: Callable[[], object]) -> Iterator[None]:
+    """Call `act` in the loop at each such signal while the block runs."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(number, act)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(number)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporter import app
+from exporter.running import Running
 from exporter.shared.clock import SystemClock
 from exporter.shared.config import read_yaml, validate
 from tests.bed import manifests
@@ -18,7 +19,7 @@ from tests.bed.process import wait_until
 pytestmark = pytest.mark.timeout(60)
 
 TOTAL = 3
-FOREIGN = ("kpi_source_", "kpi_exporter_", "kpi_target{")
+FOREIGN = ("kpi_source_", "kpi_exporter_", "kpi_target{", "process_")
 """What every exporter says of itself."""
 
 SETTINGS = """
@@ -46,7 +47,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
 class Exporter:
     """One running exporter."""
 
-    def __init__(self, running: app.Running) -> None:
+    def __init__(self, running: Running) -> None:
         self._running = running
 
     async def settled(self) -> bool:
