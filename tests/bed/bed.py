@@ -6,12 +6,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 
 import aiohttp
 
 from tests.bed import manifests
 from tests.bed.alertmanager import Alertmanager
-from tests.bed.cluster.interface import Cluster, FaultyCluster
+from tests.bed.cluster.interface import Cluster, Faults
 from tests.bed.cluster.simulated import SimulatedCluster
 from tests.bed.postgres import Postgres
 from tests.bed.process import Process, free_port, wait_until
@@ -25,9 +26,30 @@ PAUSE = timedelta(milliseconds=200)
 """Between two looks of whoever watches the bed."""
 
 
-@dataclass
-class Program:
+class Program(Protocol):
     """One of the two programs, which a test may kill and start again."""
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        ...
+
+    async def start(self) -> None:
+        """Start it and wait until it is ready."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop it as a rolling update does; nothing happens when it is not running."""
+        ...
+
+    async def kill(self) -> None:
+        """Kill it without a word, as the kernel does when memory runs out."""
+        ...
+
+
+@dataclass
+class LocalProgram:
+    """A program as a process of this machine."""
 
     name: str
     argv: list[str]
@@ -73,13 +95,20 @@ class Bed:
     factor: float
     places: Places
     postgres: Postgres
-    cluster: FaultyCluster
+    cluster: Cluster
     pager: HttpSink
     mail: SmtpSink
     prometheus: Prometheus
     alertmanager: Alertmanager
     exporter: Program
     responder: Program
+
+    @property
+    def faults(self) -> Faults:
+        """Faults of the API server; raises TypeError where it is a real one."""
+        if not isinstance(self.cluster, SimulatedCluster):
+            raise TypeError("a real API server does not fail on demand")
+        return self.cluster.faults
 
     async def deploy(self, tag: str) -> None:
         """Release `task-manager:<tag>` as `kubectl set image` would."""
@@ -172,13 +201,13 @@ async def start(
         )
         places.set_prometheus(prometheus.url)
         files = write_configuration(places, factor=factor, policies=policies)
-        exporter = Program(
+        exporter = LocalProgram(
             "kpi-exporter",
             [sys.executable, "-m", "exporter", "serve", "--config", str(files.exporter)],
             f"http://127.0.0.1:{places.exporter_port}",
             root,
         )
-        responder = Program(
+        responder = LocalProgram(
             "alert-responder",
             [
                 *(responder_argv or [sys.executable, "-m", "responder"]),

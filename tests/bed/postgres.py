@@ -51,25 +51,44 @@ class Place:
                 raise BedError(f"{tool} failed; its log:\n{making.tail()}")
 
 
+@dataclass(frozen=True)
+class Guests:
+    """Who may come beside this machine, and to which of its addresses."""
+
+    network: str
+    host: str
+
+
 class Postgres:
     """A server on loopback that trusts everyone; its superuser is `postgres`."""
 
-    def __init__(self, process: Process, port: int) -> None:
+    def __init__(self, process: Process, port: int, host: str = HOST) -> None:
         self.process = process
         self.port = port
+        self.host = host
 
     @classmethod
     @asynccontextmanager
     async def start(
-        cls, root: Path, settings: Mapping[str, str] | None = None
+        cls, root: Path, settings: Mapping[str, str] | None = None, guests: Guests | None = None
     ) -> AsyncIterator[Self]:
-        """Make a cluster, run it, and remove it at the end; its log is `root/postgres.log`."""
+        """Make a cluster, run it, and remove it at the end; its log is `root/postgres.log`.
+
+        `guests` are let in beside this machine; its addresses are then those that they can reach.
+        """
         user = owner()
         with home(root, "postgres", user) as folder:
             place = Place(folder, root / "postgres.log", user)
             options = ("--auth=trust", "--username=postgres", "--locale=C.UTF-8", "--no-sync")
             await place.make("initdb", f"--pgdata={place.data}", *options)
-            async with cls._run(place, settings or {}) as server:
+            chosen = dict(settings or {})
+            if guests is not None:
+                chosen["listen_addresses"] = f"{HOST},{guests.host}"
+                with (place.data / "pg_hba.conf").open("a") as rules:
+                    rules.write(f"host all all {guests.network} trust\n")
+            async with cls._run(place, chosen) as server:
+                if guests is not None:
+                    server.host = guests.host
                 yield server
 
     @asynccontextmanager
@@ -111,7 +130,7 @@ class Postgres:
 
     def dsn(self, database: str = "postgres") -> str:
         """Return the address of a database, as asyncpg and SQLAlchemy's drivers read it."""
-        return _dsn(self.port, database)
+        return _dsn(self.port, database, self.host)
 
     async def execute(self, sql: str, database: str = "postgres") -> list[asyncpg.Record]:
         """Run one statement, outside a transaction, and return its rows."""
@@ -139,8 +158,8 @@ class Postgres:
         await self.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS true')
 
 
-def _dsn(port: int, database: str) -> str:
-    return f"postgresql://postgres@{HOST}:{port}/{database}"
+def _dsn(port: int, database: str, host: str = HOST) -> str:
+    return f"postgresql://postgres@{host}:{port}/{database}"
 
 
 def _binary(name: str) -> str:

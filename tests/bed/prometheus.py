@@ -64,8 +64,13 @@ class Prometheus(WebProgram):
         scrape_interval: str = "1s",
         evaluation_interval: str = "1s",
         flags: Sequence[str] = (),
+        discover: Sequence[Mapping[str, object]] = (),
+        host: str = HOST,
     ) -> Self:
-        """Return a server to enter; `alertmanagers` are URLs, `rules` files, `flags` its own."""
+        """Return a server to enter; `alertmanagers` are URLs, `rules` files, `flags` its own.
+
+        `discover` are scrape configurations in Prometheus' own words, `host` is where it listens.
+        """
         home = root / "prometheus"
         home.mkdir(parents=True, exist_ok=True)
         config = home / "prometheus.yml"
@@ -76,7 +81,7 @@ class Prometheus(WebProgram):
                 "evaluation_interval": evaluation_interval,
             },
             "rule_files": [str(rule.resolve()) for rule in rules],
-            "scrape_configs": [_scrape_config(scrape) for scrape in scrapes],
+            "scrape_configs": [*map(_scrape_config, scrapes), *discover],
             "alerting": {"alertmanagers": [_alertmanager_config(url) for url in alertmanagers]},
         }
         config.write_text(yaml.safe_dump(document, sort_keys=False))
@@ -86,12 +91,12 @@ class Prometheus(WebProgram):
                 program("prometheus", package=PACKAGE),
                 f"--config.file={config}",
                 f"--storage.tsdb.path={home / 'data'}",
-                f"--web.listen-address={HOST}:{port}",
+                f"--web.listen-address={host}:{port}",
                 f"--rules.alert.resend-delay={RESEND_DELAY}",
                 *flags,
             ]
 
-        return cls("prometheus", argv, home / "prometheus.log")
+        return cls("prometheus", argv, home / "prometheus.log", host)
 
     async def query(self, promql: str) -> list[tuple[dict[str, str], float]]:
         """Return the instant vector of an expression, or the scalar, without labels."""

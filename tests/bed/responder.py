@@ -10,7 +10,7 @@ import aiohttp
 
 from responder.domain.values import Json
 from tests.bed import manifests
-from tests.bed.bed import Program
+from tests.bed.bed import LocalProgram
 from tests.bed.cluster.interface import Cluster
 from tests.bed.cluster.simulated import SimulatedCluster
 from tests.bed.process import free_port
@@ -26,7 +26,7 @@ class Alone:
     files: Files
     cluster: Cluster
     pager: HttpSink
-    responder: Program
+    responder: LocalProgram
 
     async def call(
         self, method: str, path: str, *, who: str = "", body: Json = None
@@ -72,7 +72,7 @@ async def start(
         files = write_configuration(places, factor=factor, policies=policies)
         argv = [*program, "serve", "--config", str(files.responder)]
         url = f"http://127.0.0.1:{places.responder_port}"
-        responder = Program("alert-responder", argv, url, root)
+        responder = LocalProgram("alert-responder", argv, url, root)
         await responder.start()
         try:
             yield Alone(places, files, cluster, pager, responder)

@@ -29,6 +29,8 @@ class Places:
     pager_url: str
     mail_port: int
     prometheus_url: str = "http://127.0.0.1:1"
+    responder_host: str = "127.0.0.1"
+    mail_host: str = "127.0.0.1"
     tokens: dict[str, str] = field(default_factory=dict)
 
     def set_prometheus(self, url: str) -> None:
@@ -141,7 +143,7 @@ def _responder(places: Places) -> Callable[[Document], None]:
                 receiver["webhook"]["url"] = f"{places.pager_url}/{name}"
             else:
                 # The sink has no certificate.
-                sink = {"host": "127.0.0.1", "port": places.mail_port, "starttls": False}
+                sink = {"host": places.mail_host, "port": places.mail_port, "starttls": False}
                 receiver["email"] |= sink
 
     return fill
@@ -152,7 +154,7 @@ def _alertmanager(places: Places) -> Callable[[Document], None]:
         receivers = document["receivers"]
         assert isinstance(receivers, list)
         hook = receivers[0]["webhook_configs"][0]
-        hook["url"] = f"http://127.0.0.1:{places.responder_port}/api/v1/alerts"
+        hook["url"] = f"http://{places.responder_host}:{places.responder_port}/api/v1/alerts"
         credentials = {"type": "Bearer", "credentials_file": str(places.token_file("alertmanager"))}
         hook["http_config"]["authorization"] = credentials
 

@@ -50,16 +50,16 @@ class HttpSink:
 
     @classmethod
     @asynccontextmanager
-    async def start(cls, clock: Clock | None = None) -> AsyncIterator[Self]:
-        """Listen on a free port; `clock` stamps what is received."""
+    async def start(cls, clock: Clock | None = None, host: str = HOST) -> AsyncIterator[Self]:
+        """Listen on a free port of `host`; `clock` stamps what is received."""
         sink = cls(clock or SystemClock())
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_route("*", "/{path:.*}", sink._take)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0)
         await runner.setup()
         try:
-            await web.TCPSite(runner, HOST, 0).start()
-            sink.url = f"http://{HOST}:{runner.addresses[0][1]}"
+            await web.TCPSite(runner, host, 0).start()
+            sink.url = f"http://{host}:{runner.addresses[0][1]}"
             yield sink
         finally:
             await runner.cleanup()
@@ -94,18 +94,18 @@ class HttpSink:
 class SmtpSink:
     """Accepts every mail, without asking who sends it."""
 
-    def __init__(self) -> None:
-        self.host = HOST
+    def __init__(self, host: str) -> None:
+        self.host = host
         self.port = 0
         self.messages: list[EmailMessage] = []
 
     @classmethod
     @asynccontextmanager
-    async def start(cls) -> AsyncIterator[Self]:
-        """Listen on a free port."""
-        sink = cls()
+    async def start(cls, host: str = HOST) -> AsyncIterator[Self]:
+        """Listen on a free port of `host`."""
+        sink = cls(host)
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: SMTP(sink, loop=loop, hostname=HOST), HOST, 0)
+        server = await loop.create_server(lambda: SMTP(sink, loop=loop, hostname=HOST), host, 0)
         try:
             sink.port = server.sockets[0].getsockname()[1]
             yield sink

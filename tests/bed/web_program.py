@@ -17,10 +17,16 @@ REQUEST_SECONDS = 10.0
 class WebProgram:
     """Runs between enter and exit, on one port; keeps its data across a restart."""
 
-    def __init__(self, name: str, argv: Callable[[int], Sequence[str | Path]], log: Path) -> None:
-        """Hand in `argv` as a function of the port to listen on."""
-        port = free_port(HOST)
-        self.url = f"http://{HOST}:{port}"
+    def __init__(
+        self,
+        name: str,
+        argv: Callable[[int], Sequence[str | Path]],
+        log: Path,
+        host: str = HOST,
+    ) -> None:
+        """Hand in `argv` as a function of the port to listen on, which is one of `host`'s."""
+        port = free_port(host)
+        self.url = f"http://{host}:{port}"
         self.session: aiohttp.ClientSession
         self._name = name
         self._argv = argv(port)

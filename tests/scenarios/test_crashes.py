@@ -151,7 +151,7 @@ async def test_a_restart_whose_answer_was_lost_in_a_crash(
     """The second case shows that the count would catch a repeat: it has neither probe nor CAS."""
     async with _bed(tmp_path, responder) as bed:
         before = await _generation(bed)
-        await bed.cluster.faults.add(Fault(verb="patch", path=f"/{manifests.NAME}$", cut=True))
+        await bed.faults.add(Fault(verb="patch", path=f"/{manifests.NAME}$", cut=True))
         await watch.call(bed, "/api/v1/runs", RESTART)
 
         async def landed() -> bool:

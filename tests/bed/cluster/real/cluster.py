@@ -13,7 +13,7 @@ import aiohttp
 
 from tests.bed.cluster.client import at, items
 from tests.bed.cluster.interface import RequestSeen
-from tests.bed.cluster.real import images, keys, machine, parts, programs, sandbox
+from tests.bed.cluster.real import images, keys, machine, names, parts, programs, sandbox
 from tests.bed.cluster.real.parts import Places
 from tests.bed.cluster.real.sandbox import Sandbox
 from tests.bed.cluster.rest import AGENT, ClusterError, Rest, path_of
@@ -68,8 +68,9 @@ class RealCluster:
             made.write_kubeconfig(root / "kubeconfig", "admin")
             async with _session(places) as session:
                 cluster = cls(root, box, places, Rest(session))
-                await cluster._start(wanted)
-                yield cluster
+                async with names.serve(box.network.host, cluster.service):
+                    await cluster._start(wanted)
+                    yield cluster
 
     async def apply(self, manifest: Mapping[str, object]) -> None:
         """Create the object, or merge `manifest` into it."""
@@ -82,6 +83,11 @@ class RealCluster:
     async def get(self, kind: str, namespace: str, name: str) -> dict[str, object] | None:
         """Return the object as JSON, or None when there is none."""
         return await self._rest.send("GET", path_of(kind, namespace, name), absent_is_fine=True)
+
+    async def service(self, namespace: str, name: str) -> str | None:
+        """Return the address of a Service; None when there is none, or it has none."""
+        found = at(await self.get("Service", namespace, name), "spec.clusterIP")
+        return str(found) if found not in {None, "None"} else None
 
     async def compact(self) -> None:
         """Make each resourceVersion older than the present too old for a watch or a next page.

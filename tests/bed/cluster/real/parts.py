@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bed.cluster.real import names
 from tests.bed.cluster.real.keys import NODE, PARTS, Keys
 from tests.bed.cluster.real.network import Network
 
@@ -216,6 +217,8 @@ def kubelet(at: Places) -> list[str]:
         "tlsCertFile": str(keys.certificate("kubelet")),
         "tlsPrivateKeyFile": str(keys.key("kubelet")),
         "failSwapOn": False,
+        "clusterDNS": [at.network.host],
+        "clusterDomain": names.DOMAIN,
         "volumeStatsAggPeriod": "5s",  # for statistics that are there when a test asks
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {

@@ -1,0 +1,160 @@
+"""The whole bed on a real cluster: the application's and the product's pods, all else beside it.
+
+PostgreSQL, Prometheus, Alertmanager and the sinks are processes of this machine, where pods reach
+them by the address that the cluster's network gives it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bed import manifests, release
+from tests.bed.alertmanager import Alertmanager
+from tests.bed.bed import Bed
+from tests.bed.cluster.real import RealCluster, images
+from tests.bed.cluster.real.images import Image
+from tests.bed.cluster.real.network import NETWORK
+from tests.bed.postgres import Guests, Postgres
+from tests.bed.process import wait_until
+from tests.bed.prometheus import Prometheus
+from tests.bed.release import EXPORTER, EXPORTER_PORT, RESPONDER, RESPONDER_PORT, Helm, PodProgram
+from tests.bed.settings import Places, write_configuration
+from tests.bed.sinks import HttpSink, SmtpSink
+
+START_SECONDS = 90.0
+TAG = "v3"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A cluster that has the images, on which one bed after the other stands."""
+
+    cluster: RealCluster
+    product: Image
+
+    @property
+    def host(self) -> str:
+        """This machine, as pods see it."""
+        return self.cluster.places.network.host
+
+
+async def prepare(cluster: RealCluster) -> Ground:
+    """Bring the images onto the cluster."""
+    product = await asyncio.to_thread(images.product)
+    await cluster.load(product.archive)
+    await cluster.image(f"{manifests.NAME}:{TAG}")
+    return Ground(cluster, product)
+
+
+@asynccontextmanager
+async def start(
+    ground: Ground,
+    root: Path,
+    *,
+    factor: float = 10.0,
+    replicas: int = 3,
+    policies: Path | None = None,
+    resources: Mapping[str, object] | None = None,
+) -> AsyncIterator[Bed]:
+    """Install the product, deploy the application, and start what both need, all of it fresh.
+
+    `resources` are requests and limits of the application's container. Everything is as
+    `tests.bed.bed.start` has it otherwise; the cluster is empty again when the context ends.
+    """
+    cluster, host = ground.cluster, ground.host
+    async with AsyncExitStack() as stack:
+        preload = {"shared_preload_libraries": "pg_stat_statements"}
+        guests = Guests(str(NETWORK), host)
+        postgres = await stack.enter_async_context(Postgres.start(root, preload, guests))
+        await postgres.execute("CREATE EXTENSION pg_stat_statements")
+        dsn = await postgres.create_database("taskmanager")
+        pager = await stack.enter_async_context(HttpSink.start(host=host))
+        mail = await stack.enter_async_context(SmtpSink.start(host=host))
+        stack.push_async_callback(_remove_application, cluster)
+        backend = await _deploy(cluster, dsn, replicas, resources or {})
+        places = Places(
+            root=root,
+            kubeconfig=cluster.kubeconfig,
+            exporter_port=EXPORTER_PORT,
+            responder_port=RESPONDER_PORT,
+            probe_url=backend,
+            postgres_dsn=postgres.dsn("postgres"),
+            pager_url=pager.url,
+            mail_port=mail.port,
+            mail_host=mail.host,
+        )
+        files = write_configuration(places, factor=factor, policies=policies)
+        alertmanager = Alertmanager.start(root, files.alertmanager)
+        prometheus = await stack.enter_async_context(
+            Prometheus.start(
+                root,
+                rules=files.rules,
+                alertmanagers=[alertmanager.url],
+                scrape_interval=files.scrape_interval,
+                evaluation_interval=files.scrape_interval,
+                discover=[release.scraped(root / "targets.json")],
+                host=host,
+            )
+        )
+        places.set_prometheus(prometheus.url)
+        files = write_configuration(places, factor=factor, policies=policies)
+        helm = Helm(cluster, root / "helm")
+        stack.push_async_callback(release.remove, cluster, helm)
+        await release.prepare(cluster, places)
+        await helm.install(release.write_values(root / "values.yaml", files, ground.product))
+        places.responder_host = await release.address(cluster, release.NAMESPACE, RESPONDER)
+        write_configuration(places, factor=factor, policies=policies)
+        await stack.enter_async_context(alertmanager)
+        exporter = await release.address(cluster, release.NAMESPACE, EXPORTER)
+        release.write_targets(
+            root / "targets.json",
+            f"{exporter}:{EXPORTER_PORT}",
+            f"{places.responder_host}:{RESPONDER_PORT}",
+        )
+        bed = Bed(
+            root,
+            factor,
+            places,
+            postgres,
+            cluster,
+            pager,
+            mail,
+            prometheus,
+            alertmanager,
+            PodProgram(EXPORTER, f"http://{exporter}:{EXPORTER_PORT}", cluster),
+            PodProgram(RESPONDER, f"http://{places.responder_host}:{RESPONDER_PORT}", cluster),
+        )
+        await wait_until(bed.rolled_out, START_SECONDS, "task-manager v3 is rolled out")
+        yield bed
+
+
+async def _deploy(
+    cluster: RealCluster, dsn: str, replicas: int, resources: Mapping[str, object]
+) -> str:
+    """Deploy the application and its page; return the application's URL."""
+    await cluster.apply(manifests.service())
+    where = await release.address(cluster, manifests.NAMESPACE, manifests.NAME)
+    backend = f"http://{where}:{manifests.PORT}"
+    env = {"DATABASE_URL": dsn}
+    for each in (
+        manifests.deployment(TAG, replicas=replicas, env=env, resources=resources),
+        *manifests.frontend(TAG, backend),
+    ):
+        await cluster.apply(each)
+    return backend
+
+
+async def _remove_application(cluster: RealCluster) -> None:
+    """Remove it with its history, and what the next scenario should not see of this one."""
+    both = (manifests.NAME, manifests.FRONTEND)
+    namespace = f"--namespace={manifests.NAMESPACE}"
+    for what, how in (
+        (["hpa", "--all"], ()),
+        ([f"deployment/{name}" for name in both], ("--cascade=foreground", "--ignore-not-found")),
+        ([f"service/{name}" for name in both], ("--ignore-not-found",)),
+        (["pod", "--all"], ("--grace-period=1",)),
+        (["events", "--all"], ()),
+    ):
+        await asyncio.to_thread(cluster.kubectl, "delete", *what, *how, namespace)

@@ -1,0 +1,47 @@
+"""Every scenario on a real cluster, with the product as the chart installs it."""
+
+from pathlib import Path
+
+import pytest
+
+from exporter.shared.clock import SystemClock
+from tests.bed import real_bed, watch
+from tests.bed.load import Load
+from tests.bed.real_bed import Ground
+from tests.bed.scenario import discovered
+from tests.bed.settings import write_policies
+from tests.bed.story import Story
+
+pytestmark = [pytest.mark.timeout(420), pytest.mark.asyncio(loop_scope="session")]
+
+RATE = 40.0
+"""Requests a second; a verification window still sees min_requests."""
+FACTOR = 20.0
+"""What durations are divided by at least, to have the whole within a quarter of an hour."""
+TOLD = ("alert_firing", "applied", "verified", "incident_resolved")
+"""Facts of an incident whose times are shown: detected, acted, verified, over."""
+
+
+@pytest.mark.parametrize("name", sorted(discovered()))
+async def test_a_scenario_ends_as_it_should(
+    name: str, ground: Ground, tmp_path: Path, table: list[str]
+) -> None:
+    scenario = discovered()[name]
+    factor = max(scenario.factor, FACTOR)
+    story = Story(SystemClock())
+    async with real_bed.start(
+        ground,
+        tmp_path,
+        factor=factor,
+        policies=write_policies(tmp_path, scenario.policy),
+        resources=scenario.resources,
+    ) as bed:
+        urls = [f"{bed.places.probe_url}/tasks"]
+        async with Load.start(lambda: urls, rate=RATE):
+            await watch.until_healthy(bed, scenario.kpi)
+            ended_well = await scenario.play(bed, story)
+    times = [f"{story.times[kind]:.1f}" if kind in story.times else "-" for kind in TOLD]
+    widths = (9, 7, 9, 7)
+    shown = " ".join(f"{time:>{width}}" for time, width in zip(times, widths, strict=True))
+    table.append(f"{name:<20} {factor:>6g} {shown}")
+    assert ended_well, story.seen
