@@ -128,7 +128,7 @@ async def test_a_page_whose_moment_is_forgotten_is_gone(
 async def test_a_watch_tells_what_came_after_its_version(api: Client, maps: str) -> None:
     version = await version_of(api, maps)
     body = config_map(maps.split("/")[4], "f")
-    async with api.watch(maps, resourceVersion=version) as watch:
+    async with api.watch(maps, resourceVersion=version, **MINE) as watch:
         await api.send("POST", maps, body)
         newest = await touch(api, f"{maps}/f", "1")
         await api.send("DELETE", f"{maps}/f")
@@ -186,7 +186,7 @@ async def test_a_watch_list_needs_its_match(api: Client, maps: str) -> None:
 async def test_a_quiet_watch_gets_a_bookmark_and_ends_in_time(api: Client, maps: str) -> None:
     version = await version_of(api, maps)
     query = {"resourceVersion": version, "allowWatchBookmarks": "true", "timeoutSeconds": "4"}
-    async with api.watch(maps, **query) as watch:
+    async with api.watch(maps, **query, **MINE) as watch:
         [bookmark] = await watch.until("BOOKMARK")
         assert int(str(at(bookmark, "object.metadata.resourceVersion"))) >= int(version)
         with pytest.raises(EOFError):
@@ -199,11 +199,11 @@ async def test_a_watch_from_a_forgotten_version_is_told_so(
     version = await version_of(api, maps)
     await touch(api, f"{maps}/a", "1")
     await cluster.compact()
-    async with api.watch(maps, resourceVersion=version) as watch:
+    async with api.watch(maps, resourceVersion=version, **MINE) as watch:
         event = await watch.next()
     assert event["type"] == "ERROR"
     assert (at(event, "object.code"), at(event, "object.reason")) == (410, "Expired")
     version = await version_of(api, maps)
-    async with api.watch(maps, resourceVersion=version) as watch:
+    async with api.watch(maps, resourceVersion=version, **MINE) as watch:
         await touch(api, f"{maps}/a", "2")
         assert await seen(watch) == ("MODIFIED", "a")
