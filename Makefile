@@ -3,12 +3,13 @@
 PYTHON ?= python3
 BIN = .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench generate
+.PHONY: help setup demo test check e2e bench generate
 
 help:  ## show this
 	@echo 'runbookd: make TARGET'
-	@sed -n 's/^\([a-z]*\):.*  ## /  \1\t/p' Makefile
+	@sed -n 's/^\([a-z0-9]*\):.*  ## /  \1\t/p' Makefile
 	@echo 'demo takes SCENARIO=bad-release (a wrong one lists them), TIME_FACTOR=10 and KEEP=1; setup takes PYTHON=python3.'
+	@echo 'e2e takes KUBECONFIG=FILE and IMAGE=NAME:TAG for a cluster of yours, with the image already in its reach.'
 
 setup:  ## install what is missing: Debian packages (as root), .venv from the lock with hashes
 	@$(PYTHON) tests/bed/setup.py
@@ -22,6 +23,11 @@ check: setup  ## lint, types, import contracts, unit and consistency tests; a mi
 
 test: setup  ## everything but the linters, with real parts on loopback; a quarter of an hour at most
 	$(BIN)/python -m pytest tests/unit tests/consistency tests/contracts tests/integration tests/scenarios
+
+e2e: setup  ## on a real Kubernetes with really built images; as root, half an hour the first time, then minutes
+	@$(PYTHON) tests/bed/setup.py --cluster
+	@$(BIN)/python -m tests.bed.cluster.real build --images
+	CLUSTER=real $(BIN)/python -m pytest tests/contracts/cluster tests/e2e
 
 bench: setup  ## measure beside the peers; BENCH="scrape webhooks" picks, BENCH_JSON=FILE keeps the figures
 	@$(BIN)/python -m tests.bench $(BENCH) $(if $(BENCH_JSON),--json $(BENCH_JSON))

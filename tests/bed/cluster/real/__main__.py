@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bed.cluster.real import machine, programs
+from tests.bed.cluster.real import images, machine, programs
 from tests.bed.cluster.real.cluster import RealCluster, Wanted
 from tests.bed.process import BedError
 
@@ -29,7 +29,8 @@ def main() -> int:
     """Read the arguments and do what they say; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.bed.cluster.real")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("build", help="build the programs that are missing")
+    building = commands.add_parser("build", help="build what is missing, and start nothing")
+    building.add_argument("--images", action="store_true", help="the images as well")
     starting = commands.add_parser("up", help="run a cluster until Ctrl-C or SIGTERM")
     starting.add_argument("--metrics", action="store_true", help="with metrics-server")
     starting.add_argument("--kwok", action="store_true", help="with kwok")
@@ -39,6 +40,8 @@ def main() -> int:
         programs.build()
         if chosen.command == "up":
             asyncio.run(up(Wanted(metrics=chosen.metrics, kwok=chosen.kwok)))
+        elif chosen.images:
+            images.build()
     except BedError as error:
         print(f"cluster: {error}", file=sys.stderr)
         return 1

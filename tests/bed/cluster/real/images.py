@@ -9,9 +9,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bed.cluster.real import buildah, cache
+from tests.bed.cluster.real import buildah, cache, programs
 from tests.bed.cluster.real.buildah import ALONE, Recipe
-from tests.bed.cluster.real.programs import say
 from tests.bed.process import BedError, run_tool
 from tests.bed.task_manager.behaviour import BEHAVIOURS
 
@@ -54,17 +53,25 @@ class Image:
     archive: Path
 
 
-def pause(programs: Path) -> Path:
-    """Return the archive of the image that holds a pod's namespaces."""
-    key = cache.digest(programs / "pause", also=PAUSE_FILE)
+def pause(folder: Path) -> Path:
+    """Return the archive of the image that holds a pod's namespaces; `folder` has its program."""
+    key = cache.digest(folder / "pause", also=PAUSE_FILE)
 
-    def make(folder: Path) -> None:
+    def make(draft: Path) -> None:
         with tempfile.TemporaryDirectory() as context:
-            shutil.copy(programs / "pause", context)
+            shutil.copy(folder / "pause", context)
             buildah.build(_recipe(PAUSE_FILE, Path(context)), PAUSE)
-        buildah.archive({PAUSE: PAUSE}, folder / ARCHIVE)
+        buildah.archive({PAUSE: PAUSE}, draft / ARCHIVE)
 
     return cache.made("image-pause", key, make) / ARCHIVE
+
+
+def build() -> None:
+    """Build every image that is missing."""
+    pause(programs.built())
+    product()
+    for name in MODULES:
+        program(name)
 
 
 def product() -> Image:
@@ -73,7 +80,7 @@ def product() -> Image:
     reference = f"localhost/runbookd:{key}"
 
     def make(folder: Path) -> None:
-        say("building the image of both programs")
+        programs.say("building the image of both programs")
         buildah.build(_python_recipe(ROOT / "charts/image/Dockerfile"), "localhost/runbookd")
         buildah.archive({"localhost/runbookd": reference}, folder / ARCHIVE)
 
@@ -87,7 +94,7 @@ def program(name: str) -> Path:
     key = cache.digest(*sources, also=f"{_base()} {TAGS[name]}")
 
     def make(folder: Path) -> None:
-        say(f"building the image of {name}")
+        programs.say(f"building the image of {name}")
         buildah.build(_python_recipe(bed / "task_manager" / "Dockerfile"), PROGRAMS)
         for tag in TAGS[name]:
             # Not by build arguments: buildah takes the last build's for the same step's.
@@ -137,7 +144,7 @@ def _release() -> str:
 
 
 def _make_base() -> None:
-    say("making the base image from Debian's packages; a minute, once")
+    programs.say("making the base image from Debian's packages; a minute, once")
     with tempfile.TemporaryDirectory() as folder:
         rootfs, context = Path(folder) / "rootfs", Path(folder) / "context"
         context.mkdir()
