@@ -2,6 +2,8 @@
 # needs python3 (3.11 or newer), git and make.
 PYTHON ?= python3
 BIN = .venv/bin
+GIVEN = $(and $(KUBECONFIG),$(IMAGE))
+CLUSTER = $(PYTHON) tests/bed/setup.py --cluster && $(BIN)/python -m tests.bed.cluster.real build --images
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check e2e bench generate
 
@@ -25,9 +27,8 @@ test: setup  ## everything but the linters, with real parts on loopback; a quart
 	$(BIN)/python -m pytest tests/unit tests/consistency tests/contracts tests/integration tests/scenarios
 
 e2e: setup  ## on a real Kubernetes with really built images; as root, half an hour the first time, then minutes
-	@$(PYTHON) tests/bed/setup.py --cluster
-	@$(BIN)/python -m tests.bed.cluster.real build --images
-	CLUSTER=real $(BIN)/python -m pytest tests/contracts/cluster tests/e2e
+	@$(if $(GIVEN),echo 'e2e: on your cluster, what needs no other',$(CLUSTER))
+	$(if $(GIVEN),CLUSTER=given,CLUSTER=real) $(BIN)/python -m pytest tests/e2e $(if $(GIVEN),,tests/contracts/cluster)
 
 bench: setup  ## measure beside the peers; BENCH="scrape webhooks" picks, BENCH_JSON=FILE keeps the figures
 	@$(BIN)/python -m tests.bench $(BENCH) $(if $(BENCH_JSON),--json $(BENCH_JSON))

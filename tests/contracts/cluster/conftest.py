@@ -4,11 +4,11 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from secrets import token_hex
 
 import pytest
 import pytest_asyncio
 
+from tests.bed.cluster import namespaces
 from tests.bed.cluster.client import Client
 from tests.bed.cluster.interface import Cluster
 from tests.bed.cluster.real import RealCluster
@@ -41,9 +41,6 @@ async def api(cluster: Cluster) -> AsyncIterator[Client]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def namespace(cluster: Cluster) -> AsyncIterator[str]:
-    """A fresh namespace, deleted with all that is in it."""
-    name = f"test-{token_hex(4)}"
-    await cluster.apply({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name}})
-    yield name
-    await cluster.delete("Namespace", "", name)
+async def namespace(api: Client) -> AsyncIterator[str]:
+    async with namespaces.fresh(api) as name:
+        yield name

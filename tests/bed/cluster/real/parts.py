@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.bed.cluster.real import names
 from tests.bed.cluster.real.keys import NODE, PARTS, Keys
 from tests.bed.cluster.real.network import Network
+from tests.bed.cluster.real.sandbox import DATA
 
 API_PORT = 6443
 ETCD = "http://127.0.0.1:2379"
@@ -44,6 +45,11 @@ class Places:
         return self.home / "containerd.sock"
 
     @property
+    def data(self) -> Path:
+        """What only the bed sees: in memory, for disks take many times as long to forget it."""
+        return self.home / DATA
+
+    @property
     def etcd(self) -> Path:
         """Socket of etcd, for who is not inside."""
         return self.home / "etcd.sock"
@@ -77,7 +83,7 @@ def etcd(at: Places) -> list[str]:
     """Return etcd, which may forget everything in a crash."""
     return [
         at.program("etcd"),
-        f"--data-dir={at.home / 'etcd'}",
+        f"--data-dir={at.data / 'etcd'}",
         f"--listen-client-urls={ETCD},unix://{at.etcd}",
         f"--advertise-client-urls={ETCD}",
         "--listen-peer-urls=http://127.0.0.1:0",
@@ -155,8 +161,8 @@ def containerd(at: Places) -> list[str]:
     # Without CAP_SYS_RESOURCE nobody may lower a process' oom_score_adj, and runc would fail.
     config = f"""
 version = 3
-root = "{at.home}/containerd/root"
-state = "{at.home}/containerd/state"
+root = "{at.data}/containerd/root"
+state = "{at.data}/containerd/state"
 [grpc]
 address = "{at.containerd}"
 [plugins."io.containerd.cri.v1.images".pinned_images]
@@ -181,7 +187,7 @@ def _pod_network(at: Places) -> dict[str, object]:
     addresses = {
         "type": "host-local",
         "ranges": [[{"subnet": at.network.pods}]],
-        "dataDir": str(at.home / "addresses"),
+        "dataDir": str(at.data / "addresses"),
         "routes": [{"dst": "0.0.0.0/0"}],
     }
     bridge = {
@@ -226,7 +232,7 @@ def kubelet(at: Places) -> list[str]:
             "imagefs.available": "1%",
             "nodefs.inodesFree": "1%",
         },
-        "podLogsDir": str(at.home / "podlogs"),
+        "podLogsDir": str(at.data / "podlogs"),
         "volumePluginDir": str(at.home / "volume-plugins"),
     }
     user = keys.write_node_kubeconfig(at.home / "kubelet.kubeconfig")
@@ -235,7 +241,7 @@ def kubelet(at: Places) -> list[str]:
         f"--config={at.write('kubelet.yaml', config)}",
         f"--kubeconfig={user}",
         f"--hostname-override={NODE}",
-        f"--root-dir={at.home / 'kubelet'}",
+        f"--root-dir={at.data / 'kubelet'}",
         f"--cert-dir={keys.folder}",
         f"--node-ip={at.network.node}",
     ]

@@ -67,6 +67,7 @@ def pods() -> list[Manifest]:
     waiting = {**python(WAIT), "name": "wait"}
     failing = {**python("raise SystemExit(3)"), "name": "setup"}
     pulled = {"image": "registry.invalid/shop:v1", "imagePullPolicy": "Always"}
+    scratch = {"volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]}
     gate = {"readinessGates": [{"conditionType": "example.com/traffic"}]}
     return [
         pod("running", serving()),
@@ -81,6 +82,7 @@ def pods() -> list[Manifest]:
         pod("config-error", serving(**lacking)),
         pod("cannot-start", {**python(""), "command": ["/no/such/program"]}),
         pod("unschedulable", serving(**greedy)),
+        pod("with-scratch", serving(**scratch), volumes=[{"name": "scratch", "emptyDir": {}}]),
         pod("init-waiting", serving(), initContainers=[waiting]),
         pod("init-crash-loop", serving(), initContainers=[failing]),
         pod("with-sidecar", serving(), initContainers=[sidecar]),

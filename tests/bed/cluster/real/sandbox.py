@@ -16,6 +16,8 @@ from tests.bed.process import BedError, Process, run_tool, wait_until
 
 MASKED = ("/run", "/var/lib", "/var/log")
 """Where container programs keep state whatever they are told; each bed has these to itself."""
+DATA = "data"
+"""Folder of the home that is in memory, inside."""
 UPLINK = "uplink"
 NO_PROXY = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "")
 CONTROLLERS = ("cpu", "cpuset", "memory", "pids", "hugetlb")
@@ -199,8 +201,11 @@ def _connect(sandbox: Sandbox) -> None:
         f"route add {network.services} via {network.node}\n",
     )
     masks = "\n".join(f"mount -t tmpfs -o mode=755 bed {place}" for place in MASKED)
+    data = sandbox.home / DATA
+    data.mkdir()
     script = f"""
         {masks}
+        mount -t tmpfs -o mode=755,size=80% bed {data}
         ip link set lo up
         ip address add {network.node}/30 dev {UPLINK}
         ip link set {UPLINK} up
