@@ -11,7 +11,7 @@ import yaml
 
 from exporter.shared.config import ConfigError
 from responder.client import ApiClient
-from responder.commands import incidents, switch
+from responder.commands import incidents, sessions, switch
 from responder.domain.values import Json, JsonObject
 from responder.terminal import (
     URL,
@@ -47,6 +47,7 @@ app = typer.Typer(
 )
 app.add_typer(incidents, name="incidents")
 app.add_typer(switch, name="kill-switch")
+app.add_typer(sessions, name="sessions")
 
 
 def main() -> None:

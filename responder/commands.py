@@ -25,6 +25,8 @@ from responder.terminal import (
 incidents = typer.Typer(help="What is going on, and who has it.", no_args_is_help=True)
 switch = typer.Typer(help="The kill switch: while it is on, nothing is changed.")
 
+sessions = typer.Typer(help="Who is logged in at the console.", no_args_is_help=True)
+
 Reason = Annotated[str, typer.Option(help="For the timeline of every open incident.")]
 
 
@@ -166,3 +168,27 @@ def switch_status(url: Url = URL, token_file: TokenFile = None) -> None:
 def _switch(client: ApiClient, reason: str, *, on: bool) -> None:
     client.call("PUT", "/api/v1/kill-switch", {"on": on, "reason": reason})
     out.print(f"kill switch is {'on' if on else 'off'}")
+
+
+@sessions.command("list")
+@told
+def list_sessions(url: Url = URL, token_file: TokenFile = None, output: As = Output.TABLE) -> None:
+    """List the logins in force, newest first."""
+    found = ApiClient(url, token_file).call("GET", "/api/v1/sessions")
+    if output is Output.JSON:
+        print_json(found)
+        return
+    print_table(("id", "name", "began_at", "ends_at"), mappings(found))
+
+
+@sessions.command("end")
+@told
+def end_session(
+    session: Annotated[str, typer.Argument(help="Its id, as `sessions list` shows it.")],
+    url: Url = URL,
+    token_file: TokenFile = None,
+) -> None:
+    """End a login before its time; whoever has the token can log in anew."""
+    client = ApiClient(url, token_file)
+    found = mapping(client.call("DELETE", f"/api/v1/sessions/{session}"))
+    out.print(f"the session of {found['name']} has ended", markup=False)

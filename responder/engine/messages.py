@@ -14,12 +14,15 @@ Message = Notification
 
 
 def page(incident: Incident, due: Due, link: str) -> Message:
-    """Word the page that tells one level of an incident, since it opened."""
+    """Word the page that tells one level of an incident, since it opened.
+
+    The key holds the moment exactly: a graver alert may open it anew within the same second.
+    """
     return _about(
         incident,
         kind="page",
         level=due.level,
-        key=f"{workflow_id(incident.id)}:L{due.level}:{incident.opened_at:%Y%m%dT%H%M%S}",
+        key=f"{workflow_id(incident.id)}:L{due.level}:{incident.opened_at:%Y%m%dT%H%M%S.%f}",
         text=f"Level {due.level}: {due.reason}.",
         link=link,
     )

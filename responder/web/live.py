@@ -42,9 +42,15 @@ RETRY = timedelta(seconds=3)
 class _Listener:
     """What one open page has still to be told."""
 
+    request: web.Request
     incidents: set[int] = field(default_factory=set)
     switched: bool = False
     news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def has_gone(self) -> bool:
+        """Whether the page has hung up; the stream itself notices that when it writes next."""
+        return self.request.transport is None or self.request.transport.is_closing()
 
     def take(self) -> dict[str, object]:
         told = {"incidents": sorted(self.incidents), "switch": self.switched}
@@ -65,12 +71,14 @@ class Live:
 
     async def stream(self, visit: Visit) -> web.StreamResponse:
         """Serve `/events` until the page goes, the session ends, or its time is over."""
+        if len(self._listeners) >= MOST:
+            self._listeners -= {one for one in self._listeners if one.has_gone}
         if self._closed or len(self._listeners) >= MOST:
             raise web.HTTPServiceUnavailable(text=f"{MOST} pages listen already")
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         headers["X-Accel-Buffering"] = "no"  # nginx would keep events back
         response = web.StreamResponse(headers=headers)
-        listener = _Listener()
+        listener = _Listener(visit.request)
         self._listeners.add(listener)
         try:
             await response.prepare(visit.request)
@@ -99,13 +107,12 @@ class Live:
                 async with asyncio.timeout(BEAT.total_seconds()):
                     await listener.news.wait()
             except TimeoutError:
-                if not await self._may_listen(visit):
-                    return
-                await _write(response, f"event: beat\ndata: {clock.now():%H:%M:%S}\n\n")
-                continue
-            if not self._closed:
-                told = json.dumps(listener.take())
-                await _write(response, f"event: change\ndata: {told}\n\n")
+                text = f"event: beat\ndata: {clock.now():%H:%M:%S}\n\n"
+            else:
+                text = f"event: change\ndata: {json.dumps(listener.take())}\n\n"
+            if self._closed or not await self._may_listen(visit):
+                return
+            await _write(response, text)
 
     async def _may_listen(self, visit: Visit) -> bool:
         """Say whether the session is still in force; when nobody can tell, it is not."""

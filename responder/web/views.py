@@ -10,6 +10,7 @@ from responder.domain.incident import Incident, Run, StepRecord
 from responder.domain.timeline import Fact
 from responder.domain.values import incident_name
 from responder.engine.preview import PreviewedStep
+from responder.store.sessions import Session
 from responder.store.switches import Switch
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
@@ -241,6 +242,26 @@ class DecisionRequest(View):
 
     what: Annotated[Words, Field(min_length=1)]
     why: Words = ""
+
+
+class SessionView(View):
+    """One login at the console."""
+
+    id: str
+    name: str
+    """Of the token that it was opened with."""
+    began_at: datetime
+    ends_at: datetime
+
+    @classmethod
+    def of(cls, session: Session) -> "SessionView":
+        """Show a session."""
+        return cls(
+            id=session.id,
+            name=session.name,
+            began_at=session.began_at,
+            ends_at=session.ends_at,
+        )
 
 
 class KillSwitchView(View):

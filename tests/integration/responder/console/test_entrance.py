@@ -164,6 +164,23 @@ async def test_an_admin_sees_who_is_logged_in_and_ends_it(console: Console) -> N
         assert (await viewer.get("/"))[0] == 303
 
 
+async def test_sessions_are_listed_and_ended_over_the_api_by_admins_alone(
+    console: Console,
+) -> None:
+    call = console.alone.call
+    async with person(console, VIEWER) as viewer:
+        assert (await call("GET", "/api/v1/sessions", who=OPERATOR))[0] == 403
+        _, found = await call("GET", "/api/v1/sessions", who=ADMIN)
+        assert isinstance(found, list)
+        newest = found[0]
+        assert isinstance(newest, dict)
+        assert newest["name"] == VIEWER
+        path = f"/api/v1/sessions/{newest['id']}"
+        assert (await call("DELETE", path, who=ADMIN))[0] == 200
+        assert (await call("DELETE", path, who=ADMIN))[0] == 404
+        assert (await viewer.get("/"))[0] == 303
+
+
 async def test_a_form_must_be_of_the_same_session(console: Console) -> None:
     incident = await console.report("is anybody there")
     path = f"/incidents/{incident['id']}/ack"

@@ -3,7 +3,6 @@
 from responder.contract import Notification
 from responder.store.database import Store
 from responder.store.inbox import NewDelivery
-from responder.store.sessions import Session
 from responder.store.switches import Switch
 from responder.store.types import QueueState
 from tests.integration.responder.store.conftest import T0, minutes
@@ -105,20 +104,3 @@ async def test_a_switch_remembers_who_threw_it_last(store: Store) -> None:
         switch = await tx.switches.get("kill")
     assert switch is not None
     assert switch == Switch(on=False, by="bob", at=minutes(1), reason="over")
-
-
-async def test_a_session_is_in_force_until_its_end_or_until_somebody_ends_it(
-    store: Store,
-) -> None:
-    ann, bob = (Session(number, "ops", T0, minutes(10)) for number in ("1a", "2b"))
-    async with store.transaction() as tx:
-        for session in (ann, bob):
-            await tx.sessions.begin(session)
-        assert await tx.sessions.in_force(minutes(9), 10) == [ann, bob]
-        assert await tx.sessions.end("1a", "root")
-        assert not await tx.sessions.end("1a", "root")
-        assert await tx.sessions.get("1a", minutes(9)) is None
-        assert await tx.sessions.get("2b", minutes(9)) == bob
-        assert await tx.sessions.get("2b", minutes(10)) is None
-        await tx.sessions.forget(minutes(11))
-        assert await tx.sessions.get("2b", minutes(9)) is None
