@@ -1,0 +1,1 @@
+"""Grafana's dashboards as code: one module for each audience, its JSON made by `make generate`."""
