@@ -1,17 +1,9 @@
-import asyncio
-import json
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 from typer.testing import CliRunner
 
 from exporter.cli import app
-from exporter.shared.http import Server
-
-PAGE = """kpi_source_up{collector="postgres",source="main"} 1
-kpi_postgres_up{database="main"} 0
-"""
 
 
 @pytest.fixture
@@ -50,27 +42,3 @@ def test_collectors_are_listed_with_settings_and_metrics(cli: CliRunner) -> None
     assert result.exit_code == 0
     for text in ("postgres", "statement_timeout", "kpi_postgres_up{database} (gauge)"):
         assert text in result.output
-
-
-@pytest.mark.parametrize("output", ["table", "json", "markdown"])
-async def test_the_check_reads_a_running_exporter(cli: CliRunner, output: str) -> None:
-    async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(text=PAGE)
-
-    served = web.Application()
-    served.router.add_get("/metrics", metrics)
-    server = await Server.start(served, "127.0.0.1", 0)
-    try:
-        arguments = ["check", "--from", server.url, "--output", output]
-        result = await asyncio.to_thread(cli.invoke, app, arguments)
-    finally:
-        await server.close()
-    assert result.exit_code == 1
-    assert "cannot be reached" in result.output
-    if output == "json":
-        [bad] = [each for each in json.loads(result.output) if each["mark"] == "✗"]
-        assert (bad["section"], bad["subject"]) == ("Databases", "main")
-
-
-def test_a_wrong_duration_is_wrong_usage(cli: CliRunner) -> None:
-    assert cli.invoke(app, ["check", "--sample", "soon"]).exit_code == 2

@@ -1,0 +1,59 @@
+"""The morning check of the operations guide, in its order; pure."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+from exporter.kpi import CATALOGUE
+from exporter.morning.cluster import control_plane, nodes, pods, services
+from exporter.morning.databases import databases, poolers
+from exporter.morning.events import events
+from exporter.morning.finding import Finding, Mark, bounded
+from exporter.morning.kpis import kpi_findings, sources
+from exporter.morning.observed import Observed
+from exporter.morning.platform import aws, backups, certificates, drift, posture, releases
+from exporter.morning.probes import probes
+from exporter.morning.usage import NODE_KPIS, top_nodes, top_pods
+
+Part = Callable[[Observed], Iterable[Finding]]
+
+GUIDE: tuple[tuple[str, str, Part], ...] = (
+    ("Nodes", "kubernetes", nodes),
+    ("Control plane", "kubernetes", control_plane),
+    ("Pods", "kubernetes", pods),
+    ("Services", "kubernetes", services),
+    ("Top nodes", "usage", top_nodes),
+    ("Top pods", "usage", top_pods),
+    ("Events", "kubernetes", events),
+    ("Probes", "http_probe", probes),
+    ("Databases", "postgres", databases),
+)
+"""The guide's parts: without a collector they say so, and with one that tells nothing, too."""
+
+BEYOND: tuple[Part, ...] = (poolers, backups, releases, certificates, aws, drift, posture)
+"""What is told where it is enabled, and not mentioned elsewhere."""
+
+
+def examine(
+    seen: Observed,
+    feeds: Mapping[str, Sequence[str]],
+    before: Mapping[str, float] = MappingProxyType({}),
+) -> list[Finding]:
+    """Judge what is seen.
+
+    `feeds` tells which collectors give readings of each KPI, `before` what KPIs were, by their key.
+    """
+    findings: list[Finding] = []
+    for section, collector, judge in GUIDE:
+        if not seen.page.configured([collector]):
+            text = f"collector {collector} is not enabled"
+            findings.append(Finding(Mark.SHOWN, section, "", text))
+            continue
+        found = list(judge(seen))
+        findings += bounded(found) or [Finding(Mark.UNKNOWN, section, "", "nothing is known")]
+    for judge in BEYOND:
+        findings += bounded(list(judge(seen)))
+    for kpi in CATALOGUE.values():
+        if kpi.name in NODE_KPIS and seen.page.of(kpi.metric):
+            continue  # told with what the node uses
+        findings += bounded(list(kpi_findings(seen.page, kpi, feeds.get(kpi.name, ()), before)))
+    return findings + bounded(list(sources(seen)))
