@@ -27,7 +27,7 @@ test: setup  ## everything but the linters, with real parts on loopback; a quart
 	$(BIN)/python -m pytest tests/unit tests/consistency tests/contracts tests/integration tests/scenarios
 
 e2e: setup  ## on a real Kubernetes with really built images; as root, half an hour the first time, then minutes
-	@$(if $(GIVEN),echo 'e2e: on your cluster, what needs no other',$(CLUSTER))
+	@$(if $(GIVEN),echo 'e2e: what every cluster can show is shown on yours',$(CLUSTER))
 	$(if $(GIVEN),CLUSTER=given,CLUSTER=real) $(BIN)/python -m pytest tests/e2e $(if $(GIVEN),,tests/contracts/cluster)
 
 bench: setup  ## measure beside the peers; BENCH="scrape webhooks" picks, BENCH_JSON=FILE keeps the figures

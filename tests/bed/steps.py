@@ -79,6 +79,18 @@ def no_cluster() -> KubeGateway:
     return KubeGateway(KubeConnection(NOWHERE, user_agent=USER_AGENT))
 
 
+@asynccontextmanager
+async def step_on(kubeconfig: Path) -> AsyncIterator[Step]:
+    """Connect one step's ports with a cluster; there is no Prometheus."""
+    kube = await KubeGateway.open(kubeconfig, user_agent=USER_AGENT)
+    metrics = PrometheusGateway(f"http://127.0.0.1:{free_port()}")
+    try:
+        yield Step(kube, metrics)
+    finally:
+        await metrics.close()
+        await kube.close()
+
+
 @dataclass(frozen=True)
 class Bench:
     """A cluster and one step's ports to it: actions are tried on it by hand."""
@@ -93,13 +105,8 @@ class Bench:
         async with SimulatedCluster.start(root) as cluster:
             for tag in ("v1", "v2", "sick", "crash"):
                 await cluster.image(f"probe-app:{tag}")
-            kube = await KubeGateway.open(cluster.kubeconfig, user_agent=USER_AGENT)
-            metrics = PrometheusGateway(f"http://127.0.0.1:{free_port()}")
-            try:
-                yield cls(cluster, Step(kube, metrics))
-            finally:
-                await metrics.close()
-                await kube.close()
+            async with step_on(cluster.kubeconfig) as step:
+                yield cls(cluster, step)
 
     async def deploy(self, tag: str = "v1", *, replicas: int = 1, **spec: object) -> Target:
         """Create a Deployment under a name of its own and wait until it is rolled out."""
@@ -148,7 +155,7 @@ class Bench:
 class Attempt:
     """One action on one target, under one key and one intent, as the engine would drive it."""
 
-    bench: Bench
+    step: Step
     spec: ActionSpec[Section]
     params: Section
     plan: Plan
@@ -158,7 +165,7 @@ class Attempt:
     @classmethod
     async def planned(
         cls,
-        bench: Bench,
+        on: Bench | Step,
         target: Target,
         action: str,
         params: Mapping[str, object] | None = None,
@@ -168,14 +175,15 @@ class Attempt:
         spec = ACTIONS[action]
         validated = spec.params.model_validate(params or {})
         now = SystemClock().now()
-        context = bench.step.context(intent_at=now, key=key)
+        step = on.step if isinstance(on, Bench) else on
+        context = step.context(intent_at=now, key=key)
         plan = await spec.action.plan(target, validated, context)
-        return cls(bench, spec, validated, plan, now, key)
+        return cls(step, spec, validated, plan, now, key)
 
     def context(self) -> StepContext:
         """Return the context of this moment, with the intent's time and key."""
         now = SystemClock().now()
-        return self.bench.step.context(intent_at=self.intent_at, now=now, key=self.key)
+        return self.step.context(intent_at=self.intent_at, now=now, key=self.key)
 
     async def apply(self) -> None:
         """Apply the plan as it was frozen: through JSON and back."""

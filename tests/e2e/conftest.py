@@ -10,8 +10,9 @@ import pytest_asyncio
 
 from tests.bed.cluster import namespaces
 from tests.bed.cluster.client import Client
+from tests.bed.cluster.kubectl import Kubectl
 from tests.bed.cluster.real import RealCluster, Wanted, images
-from tests.bed.process import BedError
+from tests.bed.process import BedError, program
 
 GIVEN = os.environ.get("CLUSTER") == "given"
 TIMEOUT_SECONDS = 120
@@ -21,7 +22,7 @@ TIMEOUT_SECONDS = 120
 class Anywhere:
     """What a test needs that runs on every cluster."""
 
-    kubeconfig: Path
+    kubectl: Kubectl
     image: str
     """Reference of the image of both programs."""
     own: RealCluster | None = None
@@ -49,14 +50,15 @@ def runs_anywhere(fixtures: Collection[str]) -> bool:
 async def anywhere(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Anywhere]:
     """The cluster of all tests here; each has a namespace of its own in it."""
     if GIVEN:
-        yield Anywhere(Path(os.environ["KUBECONFIG"]), os.environ["IMAGE"])
+        kubectl = program("kubectl", package="kubectl")
+        yield Anywhere(Kubectl(Path(kubectl), Path(os.environ["KUBECONFIG"])), os.environ["IMAGE"])
         return
     product = images.product()
     root = tmp_path_factory.mktemp("real")
     async with RealCluster.start(root, Wanted(metrics=True, kwok=True)) as own:
         await own.load(product.archive)
         await own.image("probe-app:v1")
-        yield Anywhere(own.kubeconfig, product.reference, own)
+        yield Anywhere(own.kubectl, product.reference, own)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -70,7 +72,7 @@ async def cluster(anywhere: Anywhere) -> RealCluster:
 @pytest_asyncio.fixture(loop_scope="session")
 async def api(anywhere: Anywhere) -> AsyncIterator[Client]:
     """A client of the administrator's."""
-    async with Client.connect(anywhere.kubeconfig) as connected:
+    async with Client.connect(anywhere.kubectl.kubeconfig) as connected:
         yield connected
 
 

@@ -13,10 +13,11 @@ import aiohttp
 
 from tests.bed.cluster.client import at, items
 from tests.bed.cluster.interface import RequestSeen
+from tests.bed.cluster.kubectl import Kubectl
 from tests.bed.cluster.real import images, keys, machine, names, parts, programs, sandbox
 from tests.bed.cluster.real.parts import Places
 from tests.bed.cluster.real.sandbox import Sandbox
-from tests.bed.cluster.rest import AGENT, ClusterError, Rest, path_of
+from tests.bed.cluster.rest import AGENT, Rest, path_of
 from tests.bed.process import BedError, Process, run_tool, wait_until
 
 READY_SECONDS = 60.0
@@ -42,6 +43,7 @@ class RealCluster:
         self.kubeconfigs = {user: root / f"{user}.kubeconfig" for user in keys.USERS}
         """User → kubeconfig; `responder` and `exporter` have no rights until a test binds some."""
         self.places = places
+        self.kubectl = Kubectl(places.programs / "kubectl", self.kubeconfig)
         self._root = root
         self._box = box
         self._rest = rest
@@ -117,15 +119,6 @@ class RealCluster:
             for event in events
             if event["stage"] == "RequestReceived" and event.get("userAgent") != AGENT
         ]
-
-    def kubectl(self, *args: str, stdin: str = "") -> str:
-        """Run kubectl as admin and return what it prints. Raises ClusterError with its error."""
-        done = run_tool(
-            self.places.program("kubectl"), f"--kubeconfig={self.kubeconfig}", *args, stdin=stdin
-        )
-        if done.returncode != 0:
-            raise ClusterError(f"kubectl {' '.join(args)}: {done.stderr.strip()}")
-        return done.stdout
 
     async def image(self, reference: str) -> None:
         """Make `name:tag` runnable. Raises ValueError when it is not one of the bed's programs."""
