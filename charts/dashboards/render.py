@@ -64,7 +64,11 @@ def _board(board: Board) -> model.Dashboard:
         made.with_row(dashboard.Row(row.title).id(_id(row.title)))
         for panel in row.panels:
             made.with_panel(_Panel(panel))
-    return made.build()
+    built = made.build()
+    for each in built.templating.list_val or ():
+        # What only a variable of another type has: Grafana's own types refuse it here.
+        each.auto = each.auto_min = each.auto_count = None
+    return built
 
 
 def _id(title: str) -> int:

@@ -27,9 +27,10 @@ CLUSTER = {
     "gcc": "gcc",
     "iproute2": "ip",
     "nftables": "nft",
+    "npm": "npm",
     "runc": "runc",
 }
-"""Debian's package → its program, of what the real cluster needs besides; Go is not Debian's."""
+"""Debian's package → its program, of what `make e2e` needs besides; Go is not Debian's."""
 NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/runbookd-setup.conf")
 
 

@@ -26,6 +26,12 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- else if .Values.monitoring.enabled -}}yes{{- end -}}
 {{- end -}}
 
+{{- define "runbookd.drawn" -}}
+{{- if eq (toString .Values.dashboards.enabled) "auto" -}}
+{{- include "runbookd.monitored" . -}}
+{{- else if .Values.dashboards.enabled -}}yes{{- end -}}
+{{- end -}}
+
 {{/* Restricted Pod Security: nothing here needs a right on the node. */}}
 {{- define "runbookd.podSecurity" -}}
 runAsNonRoot: true
