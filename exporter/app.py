@@ -21,6 +21,7 @@ from exporter.shared.http import Server
 from exporter.shared.log import get_log, set_up_log
 from exporter.shared.plugins import discover
 from exporter.shared.tasks import on_signal, stop_signal, teardown
+from exporter.shared.web_guard import WebGuard
 
 __all__ = [
     "Specs",
@@ -73,7 +74,7 @@ async def serve(path: Path | None, flags: Mapping[str, object], clock: Clock) ->
         snapshots = Snapshots(work.store, clock, before=work.refresh)
         closing.add("refresh", snapshots.close)
         work.scrapes = Scrapes(snapshots, clock, work.collectors, settings.web.max_requests)
-        server = await _listen(work, work.scrapes, reloader)
+        server = await _listen(work, work.scrapes, reloader, clock)
         closing.add("server", server.close, within=timedelta(seconds=10))
         _log.info("listening", urls=server.urls, sources=len(work.schedule.states))
         if not work.schedule.states:
@@ -83,7 +84,7 @@ async def serve(path: Path | None, flags: Mapping[str, object], clock: Clock) ->
         _log.info("stopping")
 
 
-async def _listen(work: Running, scrapes: Scrapes, reloader: Reloader) -> Server:
+async def _listen(work: Running, scrapes: Scrapes, reloader: Reloader, clock: Clock) -> Server:
     web = work.settings.web
     views = Views(
         scrape=scrapes.handle,
@@ -94,7 +95,13 @@ async def _listen(work: Running, scrapes: Scrapes, reloader: Reloader) -> Server
         reload=reloader.reload if web.enable_lifecycle else None,
     )
     (host, port), *also = work.settings.addresses()
-    return await Server.start(build(views, web.telemetry_path), host, port, also=also)
+    application = build(views, web.telemetry_path)
+    tls = None
+    if web.config_file is not None:
+        guard = WebGuard(web.config_file, clock)
+        guard.protect(application)
+        tls = guard.tls()
+    return await Server.start(application, host, port, also=also, tls=tls)
 
 
 async def _until(stop: asyncio.Event, work: Running) -> None:

@@ -67,6 +67,9 @@ class Web(Section):
 
     listen_addresses: tuple[str, ...] = ()
     """Addresses to bind instead of `listen`: `:9842`, `127.0.0.1:9842`, `[::1]:9842`."""
+    config_file: Path | None = None
+    """Prometheus' web configuration file: TLS, users, headers, rate. It is followed while it runs.
+    """
     telemetry_path: str = Field(default="/metrics", pattern="^/.+")
     """Path of the metrics."""
     enable_lifecycle: bool = False

@@ -4,6 +4,9 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from ssl import SSLContext
+
+from aiohttp import web
 
 from exporter.shared.clock import SystemClock
 from exporter.shared.config import (
@@ -19,6 +22,7 @@ from exporter.shared.http import Server
 from exporter.shared.log import get_log, set_up_log
 from exporter.shared.plugins import discover
 from exporter.shared.tasks import Teardown, stop_signal, teardown
+from exporter.shared.web_guard import WebGuard
 from exporter.shared.yaml_positions import Document, problem
 from responder import actions, notifiers
 from responder.contract import ActionSpec, NotifierSpec
@@ -111,11 +115,21 @@ async def serve(path: Path, *, insecure_loopback: bool) -> None:
             caller=lambda request: request[CALLER],
         )
         app = build(engine, webhook, authenticator)
-        server = await Server.start(app, settings.listen.address, settings.listen.port)
+        tls = _guarded(app, settings.listen.web_config_file)
+        server = await Server.start(app, settings.listen.address, settings.listen.port, tls=tls)
         closing.add("server", server.close)
         log.info("listening", url=server.url, runbooks=len(policy.runbooks))
         await stop.wait()
         log.info("stopping")
+
+
+def _guarded(app: web.Application, web_config: Path | None) -> SSLContext | None:
+    """Put the web configuration file's headers and rate before `app`; return its TLS."""
+    if web_config is None:
+        return None
+    guard = WebGuard(web_config, SystemClock(), users=False)
+    guard.protect(app)
+    return guard.tls()
 
 
 def _document(path: Path) -> Document:

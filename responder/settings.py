@@ -20,6 +20,9 @@ class Listen(Section):
     """Address to bind."""
     port: int = Field(default=9843, ge=0, le=65535)
     """Port to bind; 0 takes a free one and logs it."""
+    web_config_file: Path | None = None
+    """Prometheus' web configuration file: TLS, client certificates, headers, rate. It is followed
+    while the responder runs; users have no place in it, `auth` is for them."""
 
 
 def _of_a_person(name: str) -> str:

@@ -45,6 +45,14 @@ def serve(  # noqa: PLR0913 - as many as there are flags
             help="Address to bind: :9842, host:9842, [::1]:9842. May be given more than once.",
         ),
     ] = None,
+    web_config: Annotated[
+        Path | None,
+        typer.Option(
+            "--web.config.file",
+            metavar="FILE",
+            help="Prometheus' web configuration file: TLS, users, headers, rate.",
+        ),
+    ] = None,
     telemetry_path: Annotated[
         str | None,
         typer.Option("--web.telemetry-path", metavar="PATH", help="Path of the metrics."),
@@ -73,6 +81,7 @@ def serve(  # noqa: PLR0913 - as many as there are flags
     """
     web = {
         "listen_addresses": listen or None,
+        "config_file": web_config,
         "telemetry_path": telemetry_path,
         "max_requests": max_requests,
         "enable_lifecycle": lifecycle,

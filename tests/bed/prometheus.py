@@ -26,6 +26,8 @@ class Scrape:
     labels: Mapping[str, str] = field(default_factory=dict)
     path: str = "/metrics"
     params: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    more: Mapping[str, object] = field(default_factory=dict)
+    """Further settings of the scrape, as Prometheus writes them: `scheme`, `tls_config` …"""
 
 
 class Alert(msgspec.Struct, rename="camel"):
@@ -141,4 +143,5 @@ def _scrape_config(scrape: Scrape) -> dict[str, object]:
         "metrics_path": scrape.path,
         "params": {name: list(values) for name, values in scrape.params.items()},
         "static_configs": [{"targets": [scrape.target], "labels": dict(scrape.labels)}],
+        **scrape.more,
     }

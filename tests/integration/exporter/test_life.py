@@ -154,6 +154,16 @@ async def test_flags_win_over_the_file(tmp_path: Path) -> None:
         assert "level=info logger=exporter.app event=listening" in log
 
 
+async def test_a_web_configuration_file_guards_every_page(tmp_path: Path) -> None:
+    web_file = tmp_path / "web.yml"
+    web_file.write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n")
+    async with started(tmp_path, f"--web.config.file={web_file}") as exporter:
+        for path in ("/metrics", "/", "/none"):
+            url = f"http://127.0.0.1:{exporter.port}{path}"
+            async with aiohttp.ClientSession() as session, session.get(url) as answer:
+                assert answer.headers["X-Frame-Options"] == "deny"
+
+
 async def test_who_reads_the_page_when_it_ends_gets_all_of_it(tmp_path: Path) -> None:
     async with started(tmp_path) as exporter:
         await exporter.until(UP("one"), lambda up: up == 1)
