@@ -15,6 +15,7 @@ PACKAGES = ("exporter", "responder", "charts", "tests")
 FILE_LINES = 400
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = ("requirements.lock", "requirements-dev.lock")
+OF_IMAGES = ("charts/image/requirements-build.lock", "tests/bed/task_manager/requirements.lock")
 # Assembled, so that this file does not hold what it looks for.
 MACHINE_PATHS = re.compile("|".join(("/wor" + r"k/\w", "/roo" + "t/", "/hom" + r"e/\w")))
 
@@ -77,7 +78,7 @@ def test_the_project_speaks_of_no_machine_but_its_users() -> None:
     assert speaking == {}
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, *OF_IMAGES])
 def test_a_lock_names_no_address_and_hashes_everything(lock: str) -> None:
     text = (ROOT / lock).read_text()
     assert "://" not in text
@@ -97,6 +98,12 @@ def test_both_locks_pin_what_the_project_needs() -> None:
 def test_what_runs_is_the_same_in_both_locks() -> None:
     runs, dev = pins("requirements.lock"), pins("requirements-dev.lock")
     assert {name: version for name, version in runs.items() if dev.get(name) != version} == {}
+
+
+@pytest.mark.parametrize("lock", OF_IMAGES)
+def test_what_an_image_is_built_of_is_what_is_tested(lock: str) -> None:
+    image, dev = pins(lock), pins("requirements-dev.lock")
+    assert {name: version for name, version in image.items() if dev.get(name) != version} == {}
 
 
 def test_continuous_integration_hides_nothing_beside_make() -> None:

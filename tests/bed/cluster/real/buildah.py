@@ -53,7 +53,8 @@ def archive(images: Mapping[str, str], file: Path) -> None:
     """
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         for name, reference in images.items():
-            run("push", "-q", name, f"oci:{folder}:{reference}")
+            # Each start of a cluster unpacks it again, and gzip takes the longest of all to unpack.
+            run("push", "-q", "--compression-format=zstd", name, f"oci:{folder}:{reference}")
         with tarfile.open(file, "w") as tar:
             for part in sorted(Path(folder).iterdir()):
                 tar.add(part, arcname=part.name)
