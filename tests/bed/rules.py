@@ -20,7 +20,7 @@ _NOT_METRICS = re.compile(
     """,
     re.VERBOSE,
 )
-_METRIC = re.compile(r"[a-z_]+:kpi_[a-z0-9_]+:[a-z]+|\bkpi_[a-z0-9_]+")
+_METRIC = re.compile(r"[a-z_]+:kpi_[a-z0-9_]+:[a-z0-9]+|\b(?:kpi|responder)_[a-z0-9_]+")
 
 
 class Rule(msgspec.Struct):
