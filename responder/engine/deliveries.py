@@ -217,8 +217,9 @@ async def join(services: Services, tx: Transaction, aimed: Aimed, now: datetime)
     else:
         if _is_resolved(incident) and gravity(aimed.alert.labels) >= gravity(incident.labels):
             await _reopen(services, tx, incident, aimed, now)
-        if _of_a_person(incident) or (incident.runbook is None and aimed.runbook is not None):
-            # What only escalated so far has a runbook now; people are told anew.
+        if _brings_more(incident, aimed):
+            # What was only told, or less grave, is worked on by another runbook now; people are
+            # told anew.
             await tx.incidents.adopt(incident.id, _opening(services, aimed, now))
     return await tx.episodes.start(
         Episode(
@@ -234,6 +235,14 @@ async def join(services: Services, tx: Transaction, aimed: Aimed, now: datetime)
             last_seen_at=now,
         )
     )
+
+
+def _brings_more(incident: Incident, aimed: Aimed) -> bool:
+    """Say whether an alert that joins an incident brings it a runbook, or a graver one."""
+    if _of_a_person(incident):
+        return True
+    graver = gravity(aimed.alert.labels) > gravity(incident.labels)
+    return aimed.runbook is not None and (incident.runbook is None or graver)
 
 
 def _is_resolved(incident: Incident) -> bool:

@@ -98,7 +98,13 @@ async def _ensure_run(
     cures = await _cures(tx, incident.id)
     if any(run.status is not RunStatus.ENDED for run in cures):
         return
-    last = cures[-1] if cures else None
+    # What a lesser alert's runbook did before a graver one brought its own is no try of that.
+    tries = [
+        run
+        for run in cures
+        if run.requested_by != BY_ALERT or run.runbook.name == incident.runbook.name
+    ]
+    last = tries[-1] if tries else None
     # What a person reports is no sign that the cure did not last: it may be about the time before.
     fired = [episode.starts_at for episode in reasons if not episode.is_reported]
     newest = max(fired, default=None)

@@ -108,15 +108,19 @@ def pages(bed: Bed) -> list[dict[str, object]]:
 
 
 def paged(bed: Bed) -> list[tuple[int, str]]:
-    """Return (level, receiver) of every page that reached a sink, repeats included."""
+    """Return (level, receiver) of every page about task-manager that reached a sink.
+
+    Repeats are included; what a scenario breaks besides has incidents, and pages, of its own.
+    """
+    about = f"on deployment/{manifests.NAMESPACE}/{manifests.NAME}"
     pager = [
         (int(str(item["level"])), str(item["receiver"]))
         for item in pages(bed)
-        if item["kind"] == "page"
+        if item["kind"] == "page" and about in str(item["title"])
     ]
     mails = [
         (3 if "manager@" in str(mail["X-Rcpt-To"]) else 1, str(mail["X-Rcpt-To"]))
         for mail in bed.mail.messages
-        if "[page]" in str(mail["Subject"])
+        if "[page]" in str(mail["Subject"]) and about in str(mail["Subject"])
     ]
     return sorted(pager + mails)

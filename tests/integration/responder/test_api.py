@@ -180,7 +180,7 @@ async def test_an_alert_that_no_runbook_matches_only_escalates_and_ends_when_it_
     assert "Odd" in str(report)
 
 
-async def test_a_graver_alert_brings_its_runbook_to_an_incident_that_only_escalated(
+async def test_a_graver_alert_brings_its_runbook_and_its_pages_to_a_warnings_incident(
     alone: Alone,
 ) -> None:
     began = datetime.now(UTC) - timedelta(seconds=5)  # noqa: TID251 - alerts carry real times
@@ -204,15 +204,22 @@ async def test_a_graver_alert_brings_its_runbook_to_an_incident_that_only_escala
         return [one["key"] for one in sent if one["incident_id"] == of["id"]]
 
     await fire("KpiPodRestarting", "warning", "00000000000000bb")
-    first = await wait_until(lambda: incident(""), 20, "the warning opened an incident")
+    first = await wait_until(lambda: incident("warning"), 20, "the warning opened an incident")
     assert first is not None
 
     async def told(times: int) -> bool:
         return len({key for key in pages(first) if ":L1:" in str(key)}) == times
 
-    await wait_until(lambda: told(1), 20, "level 1 was told of the warning")
+    assert await told(0)  # a warning is mailed
     await fire("KpiErrorRatioHigh", "critical", "00000000000000cc")
     second = await wait_until(lambda: incident("bad-release"), 20, "it has the runbook")
     assert second is not None
     assert (second["id"], second["severity"]) == (first["id"], "critical")
-    await wait_until(lambda: told(2), 20, "level 1 was told anew")
+    await wait_until(lambda: told(1), 20, "level 1 was paged")
+
+    async def begun() -> bool:
+        path = f"/api/v1/incidents/{first['id']}"
+        _, whole = await call(alone, "GET", path, who=VIEWER)
+        return "of runbook bad-release (act)" in str(whole)
+
+    await wait_until(begun, 20, "the graver alert's runbook was begun")
