@@ -1,6 +1,9 @@
 """The composition root: settings → store → gateways → engine → web server, torn down in reverse."""
 
+import asyncio
 import os
+import socket
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -30,6 +33,8 @@ from responder.domain.policy import Policy
 from responder.domain.values import JsonObject, Labels
 from responder.engine import dead_letters
 from responder.engine.engine import Engine
+from responder.engine.fleet import Alone, Replica
+from responder.engine.launch import migrate_engine
 from responder.engine.services import Receiver, Services
 from responder.explain import Decision
 from responder.explain import simulate as decide
@@ -91,6 +96,21 @@ def permissions(
         if name not in specs:
             raise RunbookdError(f"{name!r} is not an action; {nearest(name, specs)}")
     return manifests(needed(load(policies, specs), specs, by_hand), account, namespace)
+
+
+async def migrate(path: Path) -> list[str]:
+    """Bring the database to this release's form and say what was done; safe to repeat.
+
+    The engine's own tables are migrated too where replicas share them. Raises ConfigError,
+    StoreUnavailableError or another RunbookdError.
+    """
+    settings = read_settings(path)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    done = [await Store.migrate(settings.store_url)]
+    if settings.store.dsn_file is not None:
+        await asyncio.to_thread(migrate_engine, settings.store_url)
+        done.append("the engine's tables are at the newest form")
+    return done
 
 
 async def serve(path: Path, *, insecure_loopback: bool) -> None:
@@ -182,7 +202,9 @@ async def _services(
     receivers: Mapping[str, Receiver],
 ) -> Services:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    store = await Store.open(settings.store_url, migrate=True)
+    # Files are one process' own; a database that replicas share is migrated once, beforehand.
+    shared = settings.store.dsn_file is not None
+    store = await Store.open(settings.store_url, migrate=not shared)
     closing.add("store", store.close)
     kube = await KubeGateway.open(settings.kubeconfig, user_agent="runbookd-responder")
     closing.add("kube", kube.close)
@@ -190,9 +212,10 @@ async def _services(
     closing.add("query", query.close)
     http = HttpGateway()
     closing.add("http", http.close)
+    clock, metrics, boot = SystemClock(), ResponderMetrics(), uuid.uuid4().hex
     return Services(
         settings=settings,
-        clock=SystemClock(),
+        clock=clock,
         store=store,
         policy=policy,
         actions=known_actions(),
@@ -202,7 +225,13 @@ async def _services(
         query=query,
         databases=PostgresGateway({each.name: each.dsn_file for each in settings.databases}),
         http=http,
-        metrics=ResponderMetrics(),
+        metrics=metrics,
+        fleet=(
+            Replica(store, clock, metrics, f"{socket.gethostname()}-{boot}", settings.store.lease)
+            if shared
+            else Alone(settings.engine_path.with_suffix(".lock"))
+        ),
+        boot=boot,
     )
 
 

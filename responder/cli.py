@@ -77,11 +77,11 @@ def serve(
 @app.command()
 @told
 def migrate(config: Config) -> None:
-    """Bring the responder's tables to this release's form; safe to run twice."""
-    from responder.app import read_settings  # noqa: PLC0415 - as in serve
-    from responder.store.database import migrate as upgrade  # noqa: PLC0415 - as in serve
+    """Bring the database to this release's form; safe to run twice, and beside running replicas."""
+    from responder.app import migrate as upgrade  # noqa: PLC0415 - as in serve
 
-    out.print(upgrade(read_settings(config).store_url))
+    for line in asyncio.run(upgrade(config)):
+        out.print(line)
 
 
 @app.command()

@@ -62,3 +62,10 @@ class ResponderMetrics:
         self.audit_findings = counter(
             "audit_findings_total", "What the auditor found stuck, dead or unstarted.", "finding"
         )
+        self.replicas = gauge("replicas", "Replicas that hold a lease; 0 without a shared store.")
+        self.evictions = counter(
+            "evictions_total", "Replicas that this one took for dead, since they were silent."
+        )
+        self.workflows_taken_over = counter(
+            "workflows_taken_over_total", "Workflows of dead replicas that this one moved."
+        )

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue
 
-from exporter.shared.config import Duration, Section
+from exporter.shared.config import Duration, SecretFile, Section
+from exporter.shared.errors import RunbookdError
 
 Role = Literal["alertmanager", "viewer", "operator", "admin"]
 """`alertmanager` may deliver alerts and nothing else; `operator` may all that `viewer` may, and
@@ -83,6 +84,17 @@ class Engine(Section):
     """How long steps in flight may take to finish at shutdown; what does not is done again."""
 
 
+class Store(Section):
+    """Where incidents, runs and messages are kept."""
+
+    dsn_file: SecretFile | None = None
+    """Holds the connection string (`postgresql://…`) of a database that replicas share; it needs
+    `alert-responder migrate` first. None: SQLite files in `data_dir`, for one process alone."""
+    lease: Duration = timedelta(seconds=15)
+    """How long a replica may be silent before the others take it for dead and go on in its place.
+    Shorter is sooner, and takes more pauses of a busy machine for death."""
+
+
 class WatchedDatabase(Section):
     """A PostgreSQL server whose sessions belong into the evidence."""
 
@@ -100,6 +112,7 @@ class ResponderSettings(Section):
     """Name of the one cluster served; alerts labelled with another are dead-lettered."""
     data_dir: Path = Path("/var/lib/runbookd")
     """Holds the SQLite files: `responder.db` (own tables) and `engine.db`."""
+    store: Store = Store()
     kubeconfig: Path | None = None
     """By default the pod's service account, else the user's kubeconfig."""
     prometheus: str = "http://127.0.0.1:9090"
@@ -121,8 +134,16 @@ class ResponderSettings(Section):
 
     @property
     def store_url(self) -> str:
-        """Return the URL of the responder's own tables."""
-        return f"sqlite:///{self.data_dir / 'responder.db'}"
+        """Return the URL of the responder's own tables. Raises RunbookdError."""
+        if self.store.dsn_file is None:
+            return f"sqlite:///{self.data_dir / 'responder.db'}"
+        try:
+            dsn = self.store.dsn_file.read_text().strip()
+        except OSError as error:
+            raise RunbookdError(f"store.dsn_file cannot be read: {error}") from error
+        if not dsn.startswith(("postgresql://", "postgres://")):
+            raise RunbookdError(f"{self.store.dsn_file} holds no postgresql://… string")
+        return dsn
 
     @property
     def engine_path(self) -> Path:

@@ -21,8 +21,8 @@ from responder.store.inbox import InboxItem
 
 log = get_log(__name__)
 
-BATCH = 100
-"""Inbox rows read at once."""
+BATCH = 50
+"""Inbox rows claimed at once; more are left to other replicas."""
 
 OWNER_TRIES = 4
 """How often the owner of a pod is asked for while the API server is away; then the incident opens
@@ -62,8 +62,8 @@ async def process_inbox(services: Services, between: Pause = go_on) -> set[int]:
     changes nothing.
     """
     touched: set[int] = set()
-    async with services.store.reading() as tx:
-        items = await tx.inbox.pending(BATCH, services.now())
+    async with services.store.aside() as tx:
+        items = await tx.inbox.claim(services.fleet.executor, BATCH, services.now())
     spent = timedelta(0)
     for item in items:
         if spent:

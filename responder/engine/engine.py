@@ -1,15 +1,11 @@
 """The engine as the rest of the responder sees it: start, wake, run, preview, stop."""
 
 import asyncio
-import fcntl
-import os
-import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
+from dbos import DBOS
 
 from exporter.shared.errors import RunbookdError
 from exporter.shared.log import get_log
@@ -19,6 +15,7 @@ from responder.domain.values import Target
 from responder.engine import people, runs, workflows
 from responder.engine.auditor import audit
 from responder.engine.deliveries import process_inbox
+from responder.engine.launch import launch
 from responder.engine.outbox import deliver_due
 from responder.engine.services import Services, bind
 
@@ -26,6 +23,9 @@ log = get_log(__name__)
 
 IDLE = timedelta(seconds=1)
 """How long inbox and outbox wait for a wake-up before they look by themselves."""
+
+WATCH = timedelta(seconds=1)
+"""How often a replica looks after the others; adds to the time of a take-over."""
 
 PRESSURE = timedelta(milliseconds=50)
 """Deliveries that follow each other this closely are a burst, which must not wait."""
@@ -40,52 +40,32 @@ class Engine:
     _inbox: asyncio.Event = field(default_factory=asyncio.Event)
     _outbox: asyncio.Event = field(default_factory=asyncio.Event)
     _delivered_at: float = float("-inf")
-    _lock: int = -1
+    _roused: bool = False
 
     async def start(self) -> None:
         """Launch the engine and take up what an earlier incarnation left.
 
-        Raises RunbookdError when another process holds the data directory.
+        Raises RunbookdError when another process holds the data directory, or when the engine's
+        own tables are old.
         """
-        path = self.services.settings.engine_path
-        self._lock = _only_one(path.with_suffix(".lock"))
-        _write_ahead(path)
         bind(self.services)
-        DBOS(
-            config=DBOSConfig(
-                name="runbookd",
-                system_database_url=f"sqlite:///{path}",
-                executor_id="local",
-                application_version="1",
-                serializer=DBOSPortableJSONSerializer(),
-                sys_db_pool_size=5,
-                max_executor_threads=16,
-                log_level="WARNING",
-            )
-        )
-        # On the loop: workflows then run on it too, beside the connections that they use.
-        DBOS.launch()
-        await DBOS.register_queue_async(
-            workflows.TARGETS,
-            partition_concurrency=1,
-            worker_concurrency=50,
-            polling_interval_sec=0.5,
-        )
+        await self.services.fleet.join()
+        await launch(self.services)
+        self._loop("fleet", self._work_fleet, asyncio.Event(), WATCH)
         self._loop("inbox", self._work_inbox, self._inbox, IDLE)
         self._loop("outbox", self._work_outbox, self._outbox, IDLE)
         pause = self.services.settings.engine.audit_interval
         self._loop("auditor", self._work_audit, asyncio.Event(), pause)
 
     async def stop(self) -> None:
-        """Stop the loops, let steps in flight finish for a while, and give the lock back."""
+        """Stop the loops, let steps in flight finish for a while, and leave the fleet."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         seconds = int(self.services.settings.engine.shutdown.total_seconds())
         # In a thread: on the loop it would block the very steps that it waits for.
         await asyncio.to_thread(lambda: DBOS.destroy(workflow_completion_timeout_sec=seconds))
-        if self._lock >= 0:
-            os.close(self._lock)
+        await self.services.fleet.leave()
 
     def delivered(self) -> None:
         """Say that a delivery was committed."""
@@ -160,7 +140,21 @@ class Engine:
     async def _work_outbox(self) -> None:
         await deliver_due(self.services)
 
+    async def _work_fleet(self) -> None:
+        if await self.services.fleet.take_over() or not self._roused:
+            await self._rouse()
+
+    async def _rouse(self) -> None:
+        """Make every live incident look: a crash may have lost the word that something is new."""
+        async with self.services.store.reading() as tx:
+            live = await tx.incidents.open_ids()
+        for incident_id in live:
+            await self.wake(incident_id)
+        self._roused = True
+
     async def _work_audit(self) -> None:
+        if not self.services.fleet.leads:
+            return
         for finding in await audit(self.services):
             log.warning("audit", finding=finding.finding, what=finding.what)
 
@@ -199,22 +193,3 @@ async def _forever(
         except TimeoutError:
             pass
         event.clear()
-
-
-def _only_one(path: Path) -> int:
-    """Hold the data directory for this process alone; the kernel lets go when it dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(lock)
-        raise RunbookdError(f"another responder works in {path.parent}") from error
-    return lock
-
-
-def _write_ahead(path: Path) -> None:
-    """Set WAL before the engine opens the file: two to three times the steps a second."""
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-    connection.close()

@@ -18,8 +18,9 @@ GIVE_UP_AFTER = 200
 
 async def deliver_due(services: Services) -> int:
     """Send what is due, side by side; return how many were tried."""
-    async with services.store.reading() as tx:
-        items = await tx.outbox.due(services.now(), BATCH)
+    async with services.store.aside() as tx:
+        items = await tx.outbox.claim(services.fleet.executor, BATCH, services.now())
+    await services.fleet.hold()
     await asyncio.gather(*(_deliver(services, item) for item in items))
     return len(items)
 

@@ -22,6 +22,7 @@ from responder.contract import (
     NotifierSpec,
 )
 from responder.domain.policy import Policy
+from responder.engine.fleet import Membership
 from responder.metrics import ResponderMetrics
 from responder.settings import ResponderSettings
 from responder.store.database import Store
@@ -52,6 +53,7 @@ class Services:
     databases: Databases
     http: HttpPort
     metrics: ResponderMetrics
+    fleet: Membership
     boot: str = field(default_factory=lambda: uuid.uuid4().hex)
     """This incarnation of the process: an intent of another one is probed before it is applied."""
 

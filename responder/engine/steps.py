@@ -25,6 +25,7 @@ from responder.domain.plan import (
 from responder.domain.policy import StepDef
 from responder.domain.values import JsonObject, action_key
 from responder.engine import facts, judging, messages, runs
+from responder.engine.patience import steadily
 from responder.engine.services import Services
 from responder.store.database import Transaction
 
@@ -136,8 +137,11 @@ async def intend(services: Services, ref: StepRef) -> JsonObject:
 
 
 async def perform(services: Services, ref: StepRef, intent: JsonObject) -> JsonObject:
-    """Make the planned effect once. Returns `state`: applied, conflict, failed or unknown."""
-    step = await _load(services, ref)
+    """Make the planned effect once. Returns `state`: applied, conflict, failed or unknown.
+
+    When the store is away before or after, only that part is waited for and done again.
+    """
+    step = await steadily(services, lambda: _load(services, ref))
     at = datetime.fromisoformat(str(intent["at"])).astimezone(UTC)
     crashed = intent["boot"] != services.boot and step.spec.role is Role.EFFECT
     before = await _probe(step, at) if crashed else Probe.NOT_APPLIED
@@ -149,7 +153,7 @@ async def perform(services: Services, ref: StepRef, intent: JsonObject) -> JsonO
         case _:
             state, reason = await _apply(step, at)
     if state == "applied":
-        await _store_applied(step, reason, at)
+        await steadily(services, lambda: _store_applied(step, reason, at))
     return {"state": state, "reason": reason}
 
 
@@ -247,6 +251,7 @@ async def _apply(step: _Step, at: datetime) -> tuple[str, str]:
     """Try until it is applied, refused for good, or can no longer be told."""
     last = ""
     for number in range(1, TRIES + 1):
+        await steadily(step.services, step.services.fleet.hold)
         try:
             await step.action.apply(step.planned, step.params, step.context(at))
         except ConflictError as error:

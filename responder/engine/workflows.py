@@ -17,6 +17,7 @@ from responder.domain.planner import Done, Execute, Finish, next_command
 from responder.domain.policy import Runbook, runbook_from_json, runbook_to_json
 from responder.domain.values import JsonObject, run_workflow_id, workflow_id
 from responder.engine import incidents, runs, steps
+from responder.engine.patience import steadily
 from responder.engine.services import bound
 from responder.engine.steps import StepRef
 
@@ -32,20 +33,23 @@ ATTEMPTS = 3
 
 @DBOS.step(name="tick")
 async def _tick(incident_id: int) -> JsonObject:
-    return await incidents.tick(bound(), incident_id)
+    services = bound()
+    return await steadily(services, lambda: incidents.tick(services, incident_id))
 
 
 @DBOS.step(name="begin")
 async def _begin(incident_id: int, number: int) -> JsonObject:
-    run = await runs.begin(bound(), incident_id, number)
-    roles: JsonObject = {name: spec.role.value for name, spec in bound().actions.items()}
-    hold = bound().policy.gate.hold.total_seconds()
+    services = bound()
+    run = await steadily(services, lambda: runs.begin(services, incident_id, number))
+    roles: JsonObject = {name: spec.role.value for name, spec in services.actions.items()}
+    hold = services.policy.gate.hold.total_seconds()
     return {"runbook": runbook_to_json(run.runbook), "roles": roles, "hold": hold}
 
 
 @DBOS.step(name="is_over")
 async def _is_over(incident_id: int, number: int) -> bool:
-    return await runs.is_over(bound(), incident_id, number)
+    services = bound()
+    return await steadily(services, lambda: runs.is_over(services, incident_id, number))
 
 
 @DBOS.step(name="now")
@@ -55,12 +59,14 @@ async def _now() -> str:
 
 @DBOS.step(name="judge")
 async def _judge(incident: int, run: int, index: int, attempt: int) -> JsonObject:
-    return await steps.judge(bound(), StepRef(incident, run, index, attempt))
+    services, ref = bound(), StepRef(incident, run, index, attempt)
+    return await steadily(services, lambda: steps.judge(services, ref))
 
 
 @DBOS.step(name="intend")
 async def _intend(incident: int, run: int, index: int, attempt: int) -> JsonObject:
-    return await steps.intend(bound(), StepRef(incident, run, index, attempt))
+    services, ref = bound(), StepRef(incident, run, index, attempt)
+    return await steadily(services, lambda: steps.intend(services, ref))
 
 
 @DBOS.step(name="perform")
@@ -74,20 +80,22 @@ async def _perform(
 async def _settle(
     incident: int, run: int, index: int, attempt: int, intent: JsonObject
 ) -> JsonObject:
-    return await steps.settle(bound(), StepRef(incident, run, index, attempt), intent)
+    services, ref = bound(), StepRef(incident, run, index, attempt)
+    return await steadily(services, lambda: steps.settle(services, ref, intent))
 
 
 @DBOS.step(name="close")
 async def _close(
     incident: int, run: int, index: int, attempt: int, outcome: str, reason: str
 ) -> JsonObject:
-    ref = StepRef(incident, run, index, attempt)
-    return await steps.close(bound(), ref, Outcome(outcome), reason)
+    services, ref = bound(), StepRef(incident, run, index, attempt)
+    return await steadily(services, lambda: steps.close(services, ref, Outcome(outcome), reason))
 
 
 @DBOS.step(name="end")
 async def _end(incident_id: int, number: int, result: str, reason: str) -> None:
-    await runs.end(bound(), incident_id, number, RunResult(result), reason)
+    services, ended = bound(), RunResult(result)
+    await steadily(services, lambda: runs.end(services, incident_id, number, ended, reason))
 
 
 @DBOS.workflow(name="incident_v1", max_recovery_attempts=1000)

@@ -7,15 +7,11 @@ wait for nobody.
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import (
-    AbstractAsyncContextManager,
-    asynccontextmanager,
-    contextmanager,
-    nullcontext,
-)
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import (
@@ -26,10 +22,10 @@ from sqlalchemy.exc import (
     ProgrammingError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from exporter.shared.errors import ConflictError, RunbookdError, TransientError
-from responder.store import schema, sqlite
+from responder.store import postgres, schema, sqlite
 from responder.store.append import Appender, PostgresAppender, SqliteAppender
 from responder.store.changes import Changes
 from responder.store.dead_letters import DeadLetters
@@ -37,6 +33,7 @@ from responder.store.episodes import Episodes
 from responder.store.evidence import EvidenceTexts
 from responder.store.inbox import Inbox, NewDelivery
 from responder.store.incidents import Incidents
+from responder.store.leases import Leases
 from responder.store.outbox import Outbox
 from responder.store.runs import Runs
 from responder.store.sessions import Sessions
@@ -46,6 +43,7 @@ from responder.store.timeline import Timeline
 
 POOL_TIMEOUT = timedelta(seconds=5)
 """How long a reader waits for a free connection: half of the 10 s that Alertmanager gives us."""
+WAIT = POOL_TIMEOUT.total_seconds()
 READERS = 4
 CLOSE_TIMEOUT = timedelta(seconds=5)
 """How long `close` waits for transactions in flight."""
@@ -69,6 +67,7 @@ class Transaction:
         self.evidence = EvidenceTexts(connection)
         self.outbox = Outbox(connection)
         self.switches = Switches(connection)
+        self.leases = Leases(connection)
         self.sessions = Sessions(connection)
         self.changes = Changes(connection)
 
@@ -76,11 +75,23 @@ class Transaction:
 class Store:
     """An open database; made by `open`, ended by `close`. Belongs to one event loop."""
 
-    def __init__(self, url: URL) -> None:
-        self._writer = _engine(url, writes=True)
-        self._reader = _engine(url, writes=False)
+    def __init__(self, url: str) -> None:
         self._writing = asyncio.Lock()
-        self._appender, self._appending = _appender(url, self._writing)
+        if _is_postgres(url):
+            self._postgres = True
+            self._writer = postgres.engine(url, writes=True, size=1, wait=WAIT)
+            self._reader = postgres.engine(url, writes=False, size=READERS, wait=WAIT)
+            self._aside = postgres.engine(url, writes=True, size=2, wait=WAIT)
+            self._appender: Appender = PostgresAppender(self._aside)
+        else:
+            file = _sqlite_url(url)
+            self._postgres = False
+            self._writer = sqlite.engine(file, writes=True, size=1, wait=WAIT)
+            self._reader = sqlite.engine(file, writes=False, size=READERS, wait=WAIT)
+            self._aside = self._writer
+            self._appender = SqliteAppender(lambda: sqlite.connect(file))
+        self._fence = ""
+        self._leave: Callable[[], NoReturn] = _stay
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -93,10 +104,11 @@ class Store:
         With `migrate` the schema is upgraded first; without it, an old schema raises RunbookdError
         naming the command. Raises StoreUnavailableError when the database cannot be reached.
         """
-        store = cls(_async_url(url))
+        store = cls(url)
         try:
             async with store._connection(store._writer) as connection:
                 if migrate:
+                    await store._queue_up(connection)
                     await connection.run_sync(schema.upgrade)
                 else:
                     await connection.run_sync(schema.refuse_if_old)
@@ -104,6 +116,31 @@ class Store:
             await store.close()
             raise
         return store
+
+    @classmethod
+    async def migrate(cls, url: str) -> str:
+        """Upgrade the schema to the newest revision and say what was done.
+
+        Safe to repeat, beside another that does the same, and beside running replicas: revisions
+        only add. Raises StoreUnavailableError.
+        """
+        store = cls(url)
+        try:
+            async with store._connection(store._writer) as connection:
+                await store._queue_up(connection)
+                return await connection.run_sync(schema.upgrade)
+        finally:
+            await store.close()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other replicas may write into it too."""
+        return self._postgres
+
+    def fence(self, executor: str, leave: Callable[[], NoReturn]) -> None:
+        """Have every further write call `leave` unless `executor` still holds its lease."""
+        self._fence = executor
+        self._leave = leave
 
     async def close(self) -> None:
         """Wait for transactions in flight (bounded) and end every connection and its thread."""
@@ -114,8 +151,8 @@ class Store:
         except TimeoutError:
             pass  # SQLAlchemy's connection threads are daemons: what hangs dies with the process
         await self._appender.close()
-        await self._writer.dispose()
-        await self._reader.dispose()
+        for engine in (self._writer, self._reader, self._aside):
+            await engine.dispose()
 
     async def ping(self) -> None:
         """Raise StoreUnavailableError unless the database answers."""
@@ -130,7 +167,24 @@ class Store:
         StoreUnavailableError, and ConflictError where the database's own uniqueness says no.
         """
         async with self._writing, self._connection(self._writer) as connection:
-            yield Transaction(connection)
+            await self._queue_up(connection)
+            tx = Transaction(connection)
+            if self._fence and not await tx.leases.holds(self._fence):
+                self._leave()
+            yield tx
+
+    @asynccontextmanager
+    async def aside(self) -> AsyncIterator[Transaction]:
+        """Open a write transaction that waits for no other replica and is not fenced.
+
+        For leases: a statement in it sees what was committed when it began.
+        """
+        if self._postgres:
+            async with self._connection(self._aside) as connection:
+                yield Transaction(connection)
+        else:
+            async with self.transaction() as tx:
+                yield tx
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Transaction]:
@@ -140,7 +194,8 @@ class Store:
 
     async def inbox_append(self, bodies: Sequence[NewDelivery]) -> None:
         """Store deliveries durably, with one commit. Raises StoreUnavailableError."""
-        async with self._appending, self._counted():
+        # SQLite's writers queue here; PostgreSQL's need not, since nobody reads what is appended.
+        async with nullcontext() if self._postgres else self._writing, self._counted():
             try:
                 with _translated():
                     await self._appender.append(bodies)
@@ -158,6 +213,10 @@ class Store:
                 finally:
                     await connection.close()
 
+    async def _queue_up(self, connection: AsyncConnection) -> None:
+        if self._postgres:
+            await postgres.queue_up(connection)
+
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:
         """Keep `close` waiting. Raises StoreUnavailableError once the store is closed."""
@@ -173,29 +232,16 @@ class Store:
                 self._idle.set()
 
 
-def migrate(url: str) -> str:
-    """Upgrade the schema to the newest revision and say what was done; safe to repeat."""
-
-    async def run() -> str:
-        engine = _engine(_async_url(url), writes=True)
-        try:
-            with _translated():
-                connection = await _connect(engine)
-                try:
-                    async with connection.begin():
-                        return await connection.run_sync(schema.upgrade)
-                finally:
-                    await connection.close()
-        finally:
-            await engine.dispose()
-
-    return asyncio.run(run())
+def _stay() -> NoReturn:
+    raise AssertionError("nobody said what an evicted replica does")
 
 
 async def _connect(engine: AsyncEngine) -> AsyncConnection:
     """Check a connection out."""
     try:
         return await engine.connect()
+    except ValueError:  # asyncpg's quotes the connection string, with the password in it
+        raise RunbookdError("the store's connection string is not a valid one") from None
     except _driver_errors(engine) as error:
         raise StoreUnavailableError(f"the database cannot be reached: {error}") from error
 
@@ -227,39 +273,18 @@ def _translated() -> Iterator[None]:
         raise StoreUnavailableError("no connection to the store became free") from error
 
 
-def _async_url(url: str) -> URL:
-    parsed = make_url(url)
-    match parsed.get_backend_name():
+def _is_postgres(url: str) -> bool:
+    match url.partition(":")[0]:
         case "sqlite":
-            if parsed.database:
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            return parsed.set(drivername="sqlite+aiosqlite")
-        case "postgresql":
-            return parsed.set(drivername="postgresql+asyncpg")
+            return False
+        case "postgresql" | "postgres":
+            return True
         case other:
             raise RunbookdError(f"the store knows sqlite and postgresql, not {other}")
 
 
-def _engine(url: URL, *, writes: bool) -> AsyncEngine:
-    size = 1 if writes else READERS
-    wait = POOL_TIMEOUT.total_seconds()
-    if url.get_backend_name() == "postgresql":
-        # The same isolation that SQLite gives: writers one after another, readers a snapshot.
-        return create_async_engine(
-            url,
-            pool_size=size,
-            pool_timeout=wait,
-            pool_pre_ping=True,
-            connect_args={"timeout": wait, "command_timeout": wait},
-            isolation_level="SERIALIZABLE" if writes else "REPEATABLE READ",
-        )
-    return sqlite.engine(url, writes=writes, size=size, wait=wait)
-
-
-def _appender(
-    url: URL, writing: asyncio.Lock
-) -> tuple[Appender, AbstractAsyncContextManager[None]]:
-    """Return what appends to the inbox, and what must be held meanwhile."""
-    if url.get_backend_name() == "postgresql":
-        return PostgresAppender(_engine(url, writes=True)), nullcontext()
-    return SqliteAppender(lambda: sqlite.connect(url)), writing
+def _sqlite_url(url: str) -> URL:
+    parsed = make_url(url)
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    return parsed.set(drivername="sqlite+aiosqlite")

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from responder.store.rows import Rows, claim
 from responder.store.tables import inbox
 from responder.store.types import QueueState
 
@@ -56,21 +57,18 @@ class Inbox:
         statement = insert(inbox).values(_values(delivery)).returning(inbox.c.id)
         return int((await self._connection.execute(statement)).scalar_one())
 
-    async def pending(self, limit: int, now: datetime | None = None) -> list[InboxItem]:
-        """Return what waits, oldest first.
+    async def pending(self, limit: int) -> list[InboxItem]:
+        """Return what waits, oldest first, whoever works on it."""
+        return await self._all(select(inbox).where(PENDING).order_by(inbox.c.id).limit(limit))
 
-        With `now`, what `retry_later` put off beyond it is left out.
+    async def claim(self, executor: str, limit: int, now: datetime) -> list[InboxItem]:
+        """Return the oldest that wait, for `executor` alone while it holds its lease.
+
+        What it claimed before is among them; what `retry_later` put off beyond `now` is not.
         """
-        statement = select(inbox).where(PENDING).order_by(inbox.c.id).limit(limit)
-        if now is not None:
-            statement = statement.where(
-                or_(inbox.c.not_before.is_(None), inbox.c.not_before <= now)
-            )
-        rows = (await self._connection.execute(statement)).mappings()
-        return [
-            InboxItem(row["id"], row["received_at"], row["source"], row["body"], row["attempts"])
-            for row in rows
-        ]
+        due = and_(PENDING, or_(inbox.c.not_before.is_(None), inbox.c.not_before <= now))
+        found = await self._all(claim(inbox, executor, due, inbox.c.id, limit))
+        return sorted(found, key=lambda item: item.id)
 
     async def done(self, item_id: int, at: datetime) -> None:
         """Mark one as worked on."""
@@ -103,3 +101,10 @@ class Inbox:
         await self._connection.execute(
             update(inbox).where(inbox.c.id == item_id).values(state=state, error=error, ended_at=at)
         )
+
+    async def _all(self, statement: Rows) -> list[InboxItem]:
+        rows = (await self._connection.execute(statement)).mappings()
+        return [
+            InboxItem(row["id"], row["received_at"], row["source"], row["body"], row["attempts"])
+            for row in rows
+        ]

@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import RowMapping, Select, func, select, update
+from sqlalchemy import RowMapping, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from responder.contract import Notification
-from responder.store.rows import insert_into
+from responder.store.rows import Rows, claim, insert_into
 from responder.store.tables import outbox
 from responder.store.types import QueueState
 
@@ -71,14 +71,11 @@ class Outbox:
         )
         return (await self._connection.execute(statement)).first() is not None
 
-    async def due(self, now: datetime, limit: int) -> list[OutboxItem]:
-        """Return what is to be sent now, oldest first."""
-        return await self._all(
-            select(outbox)
-            .where(PENDING, outbox.c.next_at <= now)
-            .order_by(outbox.c.next_at, outbox.c.id)
-            .limit(limit)
-        )
+    async def claim(self, executor: str, limit: int, now: datetime) -> list[OutboxItem]:
+        """Return what is to be sent now, for `executor` alone while it holds its lease."""
+        due = and_(PENDING, outbox.c.next_at <= now)
+        found = await self._all(claim(outbox, executor, due, outbox.c.next_at, limit))
+        return sorted(found, key=lambda item: item.id)
 
     async def sent(self, item_id: int, at: datetime) -> None:
         """Mark one as delivered."""
@@ -120,5 +117,5 @@ class Outbox:
             update(outbox).where(outbox.c.id == item_id).values(**values)
         )
 
-    async def _all(self, statement: Select[tuple[object, ...]]) -> list[OutboxItem]:
+    async def _all(self, statement: Rows) -> list[OutboxItem]:
         return [_item(row) for row in (await self._connection.execute(statement)).mappings()]

@@ -1,12 +1,16 @@
 """What every aggregate needs to speak SQL: the two dialects' inserts, targets, pages."""
 
-from sqlalchemy import ColumnElement, RowMapping, Table, and_
+from sqlalchemy import ColumnElement, RowMapping, Select, Table, and_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from responder.domain.values import Labels, Target
+from responder.store.tables import leases
 
 Insert = postgresql.Insert | sqlite.Insert
+Rows = Select[tuple[object, ...]] | ReturningUpdate[tuple[object, ...]]
+"""A statement that returns rows."""
 
 
 def insert_into(connection: AsyncConnection, table: Table) -> Insert:
@@ -14,6 +18,30 @@ def insert_into(connection: AsyncConnection, table: Table) -> Insert:
     if connection.dialect.name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)
+
+
+def claim(
+    table: Table, executor: str, due: ColumnElement[bool], order: ColumnElement[object], limit: int
+) -> ReturningUpdate[tuple[object, ...]]:
+    """Return the statement that claims due rows for `executor` and returns them, in no order.
+
+    A claim lasts as long as the lease of who made it: nobody else takes the row before that.
+    """
+    held = select(leases.c.executor).where(leases.c.executor == table.c.claimed_by).exists()
+    free = or_(table.c.claimed_by.is_(None), table.c.claimed_by == executor, ~held)
+    chosen = (
+        select(table.c.id)
+        .where(due, free)
+        .order_by(order)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return (
+        update(table)
+        .where(table.c.id.in_(chosen.scalar_subquery()))
+        .values(claimed_by=executor)
+        .returning(*table.c)
+    )
 
 
 def target_values(target: Target) -> dict[str, str]:

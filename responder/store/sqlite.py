@@ -48,9 +48,9 @@ class InPlaceConnection(aiosqlite.Connection):
 
 
 def connect(url: URL) -> sqlite3.Connection:
-    """Open the file, for one thread at a time, whichever that is."""
-    connection = sqlite3.connect(url.database or ":memory:", check_same_thread=False)
-    _prepare(connection)
+    """Open the file, ready for use, for one thread at a time, whichever that is."""
+    connection = _open(url)
+    _prepare(connection, None)
     return connection
 
 
@@ -58,7 +58,7 @@ def engine(url: URL, *, writes: bool, size: int, wait: float) -> AsyncEngine:
     """Return an engine whose every transaction begins as a writer's, or as a reader's."""
 
     def create() -> InPlaceConnection:
-        return InPlaceConnection(lambda: connect(url))
+        return InPlaceConnection(lambda: _open(url))
 
     # No rollback when a connection is given back, since ours always end, and one BEGIN of our own.
     made = create_async_engine(
@@ -72,11 +72,16 @@ def engine(url: URL, *, writes: bool, size: int, wait: float) -> AsyncEngine:
         else:
             adapted.run_async(lambda driver: driver.execute_fetchall("BEGIN"))
 
+    event.listen(made.sync_engine, "connect", _prepare)
     event.listen(made.sync_engine, "begin", say_begin)
     return made
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def _open(url: URL) -> sqlite3.Connection:
+    return sqlite3.connect(url.database or ":memory:", check_same_thread=False)
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     """Set what a connection needs; WAL with synchronous=FULL loses nothing on a power cut."""
     connection.isolation_level = None  # we say BEGIN ourselves; sqlite3 would say it too late
     cursor = connection.cursor()

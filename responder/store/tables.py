@@ -41,6 +41,7 @@ inbox = Table(
     Column("not_before", Micros),
     Column("error", Text, nullable=False),
     Column("ended_at", Micros),
+    Column("claimed_by", Text),
     Index(
         "inbox_pending",
         "id",
@@ -221,6 +222,7 @@ outbox = Table(
     Column("next_at", Micros, nullable=False),
     Column("error", Text, nullable=False),
     Column("ended_at", Micros),
+    Column("claimed_by", Text),
     Index(
         "outbox_pending",
         "next_at",
@@ -249,4 +251,13 @@ sessions = Table(
     Column("began_at", Micros, nullable=False),
     Column("ends_at", Micros, nullable=False),
     Column("ended_by", Text),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("executor", Text, primary_key=True),
+    Column("taken_at", Micros, nullable=False),
+    Column("renewed_at", Micros, nullable=False),
+    Column("renewals", BigInteger, nullable=False),
 )

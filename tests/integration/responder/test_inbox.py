@@ -11,6 +11,7 @@ from exporter.shared.clock import SystemClock
 from exporter.shared.kube import KubeReader, Pod
 from responder.domain.policy import GateConfig, Level, Policy, TargetRule
 from responder.engine import deliveries
+from responder.engine.fleet import Alone
 from responder.engine.services import Services
 from responder.gateways.postgres import PostgresGateway
 from responder.metrics import ResponderMetrics
@@ -47,6 +48,7 @@ def services(store: Store) -> Services:
         query=cast("MetricsQuery", nothing),
         http=cast("HttpPort", nothing),
         metrics=ResponderMetrics(),
+        fleet=Alone(Path("none")),
     )
 
 
@@ -74,10 +76,10 @@ async def test_a_delivery_that_breaks_our_code_holds_up_nothing_and_ends_as_a_de
         assert len(await deliveries.process_inbox(ours)) == 1
         for _ in range(deliveries.LAST_TRY):
             assert await deliveries.process_inbox(ours) == set()
-        async with store.reading() as tx:
+        async with store.transaction() as tx:
             assert await tx.inbox.depth() == 0
             assert await tx.dead_letters.count() == 1
-            pages = await tx.outbox.due(SystemClock().now(), 10)
+            pages = await tx.outbox.claim("local", 10, SystemClock().now())
         assert [page.receiver for page in pages] == ["oncall-pager"]
         assert "failed: KeyError" in pages[0].notification.text
     finally:

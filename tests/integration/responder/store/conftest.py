@@ -93,6 +93,12 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'own.db'}"
 
 
+@pytest.fixture
+async def postgres_url(postgres: Postgres, tmp_path: Path) -> str:
+    """Return the address of an empty database."""
+    return await postgres.create_database(tmp_path.name)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def url(
     request: pytest.FixtureRequest, postgres: Postgres, sqlite_url: str, tmp_path: Path

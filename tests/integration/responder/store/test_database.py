@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from exporter.shared.errors import ConflictError, RunbookdError
 from responder.store import schema
-from responder.store.database import Store, StoreUnavailableError, migrate
+from responder.store.database import Store, StoreUnavailableError
 from responder.store.inbox import NewDelivery
 from responder.store.sqlite import InPlaceConnection
 from responder.store.tables import metadata
@@ -122,8 +122,8 @@ async def test_close_waits_for_who_is_inside_and_leaves_no_thread(url: str) -> N
 
 
 async def test_migrating_twice_does_nothing_the_second_time(url: str) -> None:
-    first = await asyncio.to_thread(migrate, url)
-    second = await asyncio.to_thread(migrate, url)
+    first = await Store.migrate(url)
+    second = await Store.migrate(url)
     assert first == f"the schema went from nothing to {schema.newest()}"
     assert "nothing to do" in second
 

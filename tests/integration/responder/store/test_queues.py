@@ -37,8 +37,8 @@ async def test_an_item_put_off_lets_the_others_pass(store: Store) -> None:
     async with store.transaction() as tx:
         first, second = [await tx.inbox.append(NewDelivery(T0, "am", b"")) for _ in range(2)]
         await tx.inbox.retry_later(first, "the API server is away", minutes(1))
-        assert [item.id for item in await tx.inbox.pending(10, T0)] == [second]
-        again = await tx.inbox.pending(10, minutes(1))
+        assert [item.id for item in await tx.inbox.claim("a", 10, T0)] == [second]
+        again = await tx.inbox.claim("a", 10, minutes(1))
         assert [(item.id, item.attempts) for item in again] == [(first, 1), (second, 0)]
         assert await tx.inbox.depth() == 2
 
@@ -64,7 +64,7 @@ async def test_a_message_is_queued_once_per_key_and_comes_back_whole(store: Stor
     async with store.transaction() as tx:
         assert await tx.outbox.add("incident-1:L1:mail", "mail", PAGE, T0)
         assert not await tx.outbox.add("incident-1:L1:mail", "mail", PAGE, minutes(1))
-        [item] = await tx.outbox.due(T0, 10)
+        [item] = await tx.outbox.claim("a", 10, T0)
     assert (item.key, item.receiver, item.attempts) == ("incident-1:L1:mail", "mail", 0)
     assert item.notification == PAGE
 
@@ -72,10 +72,10 @@ async def test_a_message_is_queued_once_per_key_and_comes_back_whole(store: Stor
 async def test_a_message_is_retried_no_sooner_than_said_and_then_sent(store: Store) -> None:
     async with store.transaction() as tx:
         await tx.outbox.add("k", "mail", PAGE, T0)
-        [item] = await tx.outbox.due(T0, 10)
+        [item] = await tx.outbox.claim("a", 10, T0)
         await tx.outbox.retry(item.id, "503", minutes(2))
-        assert await tx.outbox.due(minutes(1), 10) == []
-        [again] = await tx.outbox.due(minutes(2), 10)
+        assert await tx.outbox.claim("a", 10, minutes(1)) == []
+        [again] = await tx.outbox.claim("a", 10, minutes(2))
         assert (again.attempts, again.error) == (1, "503")
         assert [one.id for one in await tx.outbox.stuck(minutes(1))] == [item.id]
         assert await tx.outbox.stuck(T0) == []
@@ -89,9 +89,9 @@ async def test_a_message_is_retried_no_sooner_than_said_and_then_sent(store: Sto
 async def test_a_message_given_up_is_kept_with_its_reason(store: Store) -> None:
     async with store.transaction() as tx:
         await tx.outbox.add("k", "mail", PAGE, T0)
-        [item] = await tx.outbox.due(T0, 10)
+        [item] = await tx.outbox.claim("a", 10, T0)
         await tx.outbox.failed(item.id, "no such mailbox", minutes(1))
-        assert await tx.outbox.due(minutes(9), 10) == []
+        assert await tx.outbox.claim("a", 10, minutes(9)) == []
         [told] = await tx.outbox.of_incident(1)
     assert (told.state, told.error, told.attempts) == (QueueState.FAILED, "no such mailbox", 1)
 
