@@ -120,7 +120,7 @@ async def _audit_outbox(services: Services) -> list[Finding]:
     async with services.store.reading() as tx:
         stuck = await tx.outbox.stuck(services.now() - services.settings.engine.stuck_after)
     broken = sorted({item.receiver for item in stuck})
-    working = messages.others(services.policy.escalation.get("default", ()), broken)
+    working = messages.on_call(services.policy, broken)
     now = services.now()
     async with services.store.transaction() as tx:
         for receiver in broken:
@@ -132,8 +132,8 @@ async def _audit_outbox(services: Services) -> list[Finding]:
 async def _page(
     services: Services, key: str, title: str, text: str, incident: Incident | None = None
 ) -> None:
-    levels = incident.escalation if incident else services.policy.escalation.get("default", ())
-    receivers = levels[0].notify if levels else ()
+    policy = services.policy
+    receivers = messages.lowest(incident.escalation) if incident else messages.on_call(policy)
     now = services.now()
     async with services.store.transaction() as tx:
         await messages.queue(tx, receivers, messages.audit(key, title, text), now)

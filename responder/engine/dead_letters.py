@@ -24,24 +24,22 @@ async def keep(
 
 async def tell(services: Services, tx: Transaction, reason: str, at: datetime) -> None:
     """Page once an hour and reason: Alertmanager repeats what it could not deliver."""
-    levels = services.policy.escalation.get("default", ())
     kind = reason.partition(":")[0]
     message = messages.audit(
         f"dead-letter:{kind}:{at:%Y-%m-%dT%H}",
         f"A delivery from Alertmanager was not understood ({kind})",
         f"It is kept as a dead letter. Reason: {reason}. Alerts in it opened no incident.",
     )
-    await messages.queue(tx, levels[0].notify if levels else (), message, at)
+    await messages.queue(tx, messages.on_call(services.policy), message, at)
 
 
 async def tell_truncated(services: Services, tx: Transaction, cut: int, at: datetime) -> None:
     """Count the alerts that were cut off before they got here, and page once an hour."""
     services.metrics.alerts_truncated.inc(cut)
-    levels = services.policy.escalation.get("default", ())
     message = messages.audit(
         f"truncated:{at:%Y-%m-%dT%H}",
         "Alertmanager cuts alerts off",
         f"A delivery left out {cut} alerts, and those opened no incident. "
         "Set max_alerts: 0 in its webhook_configs.",
     )
-    await messages.queue(tx, levels[0].notify if levels else (), message, at)
+    await messages.queue(tx, messages.on_call(services.policy), message, at)

@@ -27,6 +27,9 @@ IDLE = timedelta(seconds=1)
 WATCH = timedelta(seconds=1)
 """How often a replica looks after the others; adds to the time of a take-over."""
 
+RECORDING = timedelta(milliseconds=200)
+"""What the library gets to record steps that have just ended."""
+
 PRESSURE = timedelta(milliseconds=50)
 """Deliveries that follow each other this closely are a burst, which must not wait."""
 
@@ -62,9 +65,10 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        seconds = int(self.services.settings.engine.shutdown.total_seconds())
-        # In a thread: on the loop it would block the very steps that it waits for.
-        await asyncio.to_thread(lambda: DBOS.destroy(workflow_completion_timeout_sec=seconds))
+        await self.services.in_flight.close(self.services.settings.engine.shutdown)
+        await self.services.clock.sleep(RECORDING)
+        # In a thread, since the library's own threads need the loop to end.
+        await asyncio.to_thread(DBOS.destroy)
         await self.services.fleet.leave()
 
     def delivered(self) -> None:

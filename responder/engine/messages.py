@@ -1,12 +1,13 @@
 """What people are told: one place that words every message and its keys."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from responder.contract import Notification
 from responder.domain.escalation import Due
 from responder.domain.incident import Incident
-from responder.domain.policy import Level
+from responder.domain.policy import Level, Policy
 from responder.domain.values import incident_name, workflow_id
 from responder.store.database import Transaction
 
@@ -14,54 +15,25 @@ Message = Notification
 
 
 def page(incident: Incident, due: Due, link: str) -> Message:
-    """Word the page that tells one level of an incident, since it opened.
-
-    The key holds the moment exactly: a graver alert may open it anew within the same second.
-    """
-    return _about(
-        incident,
-        kind="page",
-        level=due.level,
-        key=f"{workflow_id(incident.id)}:L{due.level}:{incident.opened_at:%Y%m%dT%H%M%S.%f}",
-        text=f"Level {due.level}: {due.reason}.",
-        link=link,
-    )
+    """Word the page that tells one level of an incident, since it opened."""
+    key = f"L{due.level}:{_stamp(incident.opened_at)}"
+    message = _about(incident, "page", key, f"Level {due.level}: {due.reason}.", link)
+    return replace(message, level=due.level)
 
 
 def update(incident: Incident, key: str, text: str, link: str) -> Message:
     """Word news for the levels already told."""
-    return _about(
-        incident,
-        kind="update",
-        level=incident.told_level,
-        key=f"{workflow_id(incident.id)}:{key}",
-        text=text,
-        link=link,
-    )
+    return _about(incident, "update", key, text, link)
 
 
 def resolve(incident: Incident, at: datetime, text: str, link: str) -> Message:
     """Word the all-clear; `at` tells two ends of a reopened incident apart."""
-    return _about(
-        incident,
-        kind="resolve",
-        level=incident.told_level,
-        key=f"{workflow_id(incident.id)}:resolve:{int(at.timestamp() * 1e6)}",
-        text=text,
-        link=link,
-    )
+    return _about(incident, "resolve", f"resolve:{_stamp(at)}", text, link)
 
 
 def reopened(incident: Incident, at: datetime, text: str, link: str) -> Message:
     """Word the page that takes an all-clear back."""
-    return _about(
-        incident,
-        kind="page",
-        level=incident.told_level,
-        key=f"{workflow_id(incident.id)}:reopened:{int(at.timestamp() * 1e6)}",
-        text=text,
-        link=link,
-    )
+    return _about(incident, "page", f"reopened:{_stamp(at)}", text, link)
 
 
 def audit(key: str, title: str, text: str) -> Message:
@@ -93,7 +65,12 @@ def told(incident: Incident) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def others(levels: Iterable[Level], broken: Collection[str]) -> tuple[str, ...]:
+def on_call(policy: Policy, broken: Collection[str] = ()) -> tuple[str, ...]:
+    """Return who is told of what belongs to no incident: level 1 of the default escalation."""
+    return lowest(policy.escalation.get("default", ()), broken)
+
+
+def lowest(levels: Iterable[Level], broken: Collection[str] = ()) -> tuple[str, ...]:
     """Return the receivers of the lowest level that has any beside the broken ones."""
     for level in levels:
         if left := tuple(name for name in level.notify if name not in broken):
@@ -117,12 +94,13 @@ def link_to(public_url: str, incident_id: int) -> str:
     return f"{public_url.rstrip('/')}/incidents/{incident_name(incident_id)}"
 
 
-def _about(incident: Incident, *, kind: str, level: int, key: str, text: str, link: str) -> Message:
+def _about(incident: Incident, kind: str, key: str, text: str, link: str) -> Message:
+    """Return a message for the levels told so far."""
     return Notification(
-        key=key,
+        key=f"{workflow_id(incident.id)}:{key}",
         dedup_key=workflow_id(incident.id),
         kind=kind,
-        level=level,
+        level=incident.told_level,
         title=f"{incident_name(incident.id)} {incident.title}",
         text=text,
         severity=incident.severity,
@@ -130,3 +108,8 @@ def _about(incident: Incident, *, kind: str, level: int, key: str, text: str, li
         link=link,
         facts={"target": str(incident.target), "labels": dict(incident.labels)},
     )
+
+
+def _stamp(at: datetime) -> int:
+    """Return a moment for a key, to the microsecond: an incident changes twice in a second."""
+    return int(at.timestamp() * 1e6)

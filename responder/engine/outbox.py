@@ -37,9 +37,9 @@ async def _deliver(services: Services, item: OutboxItem) -> None:
             case _:
                 await tx.outbox.failed(item.id, reason, now)
                 # It will not be tried again, so others must know.
-                levels = services.policy.escalation.get("default", ())
+                others = messages.on_call(services.policy, {item.receiver})
                 page = messages.unreached(item.receiver, f"did not get a message: {reason}", now)
-                await messages.queue(tx, messages.others(levels, {item.receiver}), page, now)
+                await messages.queue(tx, others, page, now)
         if result != "retried" and item.notification.incident_id:
             await tx.timeline.add(item.notification.incident_id, _fact(item, reason, now))
     services.metrics.notifications.labels(item.receiver, result).inc()

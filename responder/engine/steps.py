@@ -163,6 +163,7 @@ async def settle(services: Services, ref: StepRef, intent: JsonObject) -> JsonOb
     at = datetime.fromisoformat(str(intent["at"])).astimezone(UTC)
     deadline = at + step.spec.timeout(step.params)
     while True:
+        await services.in_flight.go_on()
         settled = await _look(step, at)
         if settled.state is not SettledState.PENDING:
             break

@@ -6,7 +6,9 @@ code gets a new name, and the old one stays until its last run has ended: record
 when a workflow is replayed.
 """
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
@@ -18,8 +20,10 @@ from responder.domain.policy import Runbook, runbook_from_json, runbook_to_json
 from responder.domain.values import JsonObject, run_workflow_id, workflow_id
 from responder.engine import incidents, runs, steps
 from responder.engine.patience import steadily
-from responder.engine.services import bound
+from responder.engine.services import Services, bound
 from responder.engine.steps import StepRef
+
+T = TypeVar("T")
 
 TARGETS = "targets"
 """Queue of the runs, partitioned by target."""
@@ -31,25 +35,29 @@ ATTEMPTS = 3
 """How often a step is planned anew because its object changed between plan and effect."""
 
 
+async def _do(work: Callable[[Services], Awaitable[T]]) -> T:
+    """Do a step that is safe to do again: while the store is away, and in a shutdown to its end."""
+    services = bound()
+    async with services.in_flight.one():
+        return await steadily(services, lambda: work(services))
+
+
 @DBOS.step(name="tick")
 async def _tick(incident_id: int) -> JsonObject:
-    services = bound()
-    return await steadily(services, lambda: incidents.tick(services, incident_id))
+    return await _do(lambda services: incidents.tick(services, incident_id))
 
 
 @DBOS.step(name="begin")
 async def _begin(incident_id: int, number: int) -> JsonObject:
-    services = bound()
-    run = await steadily(services, lambda: runs.begin(services, incident_id, number))
-    roles: JsonObject = {name: spec.role.value for name, spec in services.actions.items()}
-    hold = services.policy.gate.hold.total_seconds()
+    run = await _do(lambda services: runs.begin(services, incident_id, number))
+    roles: JsonObject = {name: spec.role.value for name, spec in bound().actions.items()}
+    hold = bound().policy.gate.hold.total_seconds()
     return {"runbook": runbook_to_json(run.runbook), "roles": roles, "hold": hold}
 
 
 @DBOS.step(name="is_over")
 async def _is_over(incident_id: int, number: int) -> bool:
-    services = bound()
-    return await steadily(services, lambda: runs.is_over(services, incident_id, number))
+    return await _do(lambda services: runs.is_over(services, incident_id, number))
 
 
 @DBOS.step(name="now")
@@ -59,21 +67,23 @@ async def _now() -> str:
 
 @DBOS.step(name="judge")
 async def _judge(incident: int, run: int, index: int, attempt: int) -> JsonObject:
-    services, ref = bound(), StepRef(incident, run, index, attempt)
-    return await steadily(services, lambda: steps.judge(services, ref))
+    ref = StepRef(incident, run, index, attempt)
+    return await _do(lambda services: steps.judge(services, ref))
 
 
 @DBOS.step(name="intend")
 async def _intend(incident: int, run: int, index: int, attempt: int) -> JsonObject:
-    services, ref = bound(), StepRef(incident, run, index, attempt)
-    return await steadily(services, lambda: steps.intend(services, ref))
+    ref = StepRef(incident, run, index, attempt)
+    return await _do(lambda services: steps.intend(services, ref))
 
 
 @DBOS.step(name="perform")
 async def _perform(
     incident: int, run: int, index: int, attempt: int, intent: JsonObject
 ) -> JsonObject:
-    return await steps.perform(bound(), StepRef(incident, run, index, attempt), intent)
+    services = bound()
+    async with services.in_flight.one():  # it waits for the store by itself, around the effect
+        return await steps.perform(services, StepRef(incident, run, index, attempt), intent)
 
 
 @DBOS.step(name="settle")
@@ -81,21 +91,21 @@ async def _settle(
     incident: int, run: int, index: int, attempt: int, intent: JsonObject
 ) -> JsonObject:
     services, ref = bound(), StepRef(incident, run, index, attempt)
-    return await steadily(services, lambda: steps.settle(services, ref, intent))
+    return await steadily(services, lambda: steps.settle(services, ref, intent))  # takes minutes
 
 
 @DBOS.step(name="close")
 async def _close(
     incident: int, run: int, index: int, attempt: int, outcome: str, reason: str
 ) -> JsonObject:
-    services, ref = bound(), StepRef(incident, run, index, attempt)
-    return await steadily(services, lambda: steps.close(services, ref, Outcome(outcome), reason))
+    ref = StepRef(incident, run, index, attempt)
+    return await _do(lambda services: steps.close(services, ref, Outcome(outcome), reason))
 
 
 @DBOS.step(name="end")
 async def _end(incident_id: int, number: int, result: str, reason: str) -> None:
-    services, ended = bound(), RunResult(result)
-    await steadily(services, lambda: runs.end(services, incident_id, number, ended, reason))
+    ended = RunResult(result)
+    await _do(lambda services: runs.end(services, incident_id, number, ended, reason))
 
 
 @DBOS.workflow(name="incident_v1", max_recovery_attempts=1000)

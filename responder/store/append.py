@@ -125,7 +125,7 @@ class _ConnectionThread:
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
-        self._work: SimpleQueue[tuple[Work, asyncio.Future[None]] | None] = SimpleQueue()
+        self._work: SimpleQueue[tuple[Work | None, asyncio.Future[None]]] = SimpleQueue()
         self._thread: Thread | None = None
 
     async def run(self, work: Work) -> None:
@@ -141,14 +141,17 @@ class _ConnectionThread:
         """Let the thread close the connection and end, once what was given is done."""
         thread, self._thread = self._thread, None
         if thread is not None:
-            self._work.put(None)
-            await asyncio.to_thread(thread.join, 1.0)
+            done = asyncio.get_running_loop().create_future()
+            self._work.put((None, done))
+            await done
 
     def _forever(self) -> None:
         connection: sqlite3.Connection | None = None
-        while given := self._work.get():
-            work, done = given
+        while True:
+            work, done = self._work.get()
             try:
+                if work is None:
+                    break
                 connection = connection or self._connect()
                 work(connection)
             except BaseException as error:  # noqa: BLE001 - it belongs to who gave the work
@@ -157,6 +160,7 @@ class _ConnectionThread:
                 _tell(done, None)
         if connection is not None:
             connection.close()
+        _tell(done, None)
 
 
 def _tell(done: asyncio.Future[None], error: BaseException | None) -> None:

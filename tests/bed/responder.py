@@ -1,18 +1,23 @@
 """The responder alone, on a simulated cluster with `task-manager:v3`; nothing scrapes or alerts."""
 
+import re
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+import asyncpg
 
 from responder.domain.values import Json
 from tests.bed import manifests
 from tests.bed.bed import LocalProgram
 from tests.bed.cluster.interface import Cluster
 from tests.bed.cluster.simulated import SimulatedCluster
+from tests.bed.databases import migrated
+from tests.bed.postgres import Postgres
 from tests.bed.process import free_port
 from tests.bed.settings import Files, Places, write_configuration
 from tests.bed.sinks import HttpSink, SmtpSink
@@ -27,6 +32,20 @@ class Alone:
     cluster: Cluster
     pager: HttpSink
     responder: LocalProgram
+
+    async def write(self, statement: str, **values: object) -> None:
+        """Put one row into the store that a crash or a bug would leave; `:name` is a value."""
+        if self.places.store_dsn:
+            names = list(values)
+            numbered = re.sub(r":(\w+)", lambda name: f"${names.index(name[1]) + 1}", statement)
+            connection = await asyncpg.connect(self.places.store_dsn, timeout=5)
+            done = await connection.execute(numbered, *values.values())
+            await connection.close()
+            assert done.endswith(" 1")
+            return
+        path = self.places.root / "responder" / "responder.db"
+        with closing(sqlite3.connect(path, timeout=10)) as file, file:
+            assert file.execute(statement, values).rowcount == 1
 
     async def call(
         self, method: str, path: str, *, who: str = "", body: Json = None
@@ -49,8 +68,12 @@ async def start(
     factor: float = 10.0,
     prometheus: str = "http://127.0.0.1:1",
     program: Sequence[str] = (sys.executable, "-m", "responder"),
+    postgres: Postgres | None = None,
 ) -> AsyncIterator[Alone]:
-    """Start it with the shipped policies, or with others; durations are divided by `factor`."""
+    """Start it with the shipped policies, or with others; durations are divided by `factor`.
+
+    It keeps its state in files of its own, or in a database of its own on `postgres`.
+    """
     async with (
         SimulatedCluster.start(root / "cluster") as cluster,
         HttpSink.start() as pager,
@@ -68,6 +91,7 @@ async def start(
             pager_url=pager.url,
             mail_port=mail.port,
             prometheus_url=prometheus,
+            store_dsn=await migrated(postgres) if postgres else "",
         )
         files = write_configuration(places, factor=factor, policies=policies)
         argv = [*program, "serve", "--config", str(files.responder)]

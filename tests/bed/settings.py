@@ -31,6 +31,8 @@ class Places:
     prometheus_url: str = "http://127.0.0.1:1"
     responder_host: str = "127.0.0.1"
     mail_host: str = "127.0.0.1"
+    store_dsn: str = ""
+    """Where responders keep their state together; by default one keeps it in files of its own."""
     tokens: dict[str, str] = field(default_factory=dict)
 
     def set_prometheus(self, url: str) -> None:
@@ -132,6 +134,10 @@ def _responder(places: Places) -> Callable[[Document], None]:
         document["databases"] = [{"name": "taskmanager", "dsn_file": str(dsn_file)}]
         document["policies"] = str(places.root / "config" / "policies")
         document["guides"] = str(HOME / "rules" / "guides")
+        if places.store_dsn:
+            dsn_file = places.root / "store-dsn"
+            dsn_file.write_text(places.store_dsn)
+            document["store"] = {"dsn_file": str(dsn_file)}
         document["public_url"] = f"http://127.0.0.1:{places.responder_port}"
         auth, receivers = document["auth"], document["receivers"]
         assert isinstance(auth, dict)

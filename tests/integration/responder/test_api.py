@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from responder.domain.values import Json, JsonObject
 from tests.bed import responder as beds
+from tests.bed.postgres import Postgres
 from tests.bed.process import wait_until
 from tests.bed.responder import Alone
 
@@ -20,8 +21,10 @@ OPERATOR, VIEWER, ALERTMANAGER = "oncall", "console", "alertmanager"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def alone(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Alone]:
-    async with beds.start(tmp_path_factory.mktemp("api")) as running:
+async def alone(
+    tmp_path_factory: pytest.TempPathFactory, shared: Postgres | None
+) -> AsyncIterator[Alone]:
+    async with beds.start(tmp_path_factory.mktemp("api"), postgres=shared) as running:
         yield running
 
 

@@ -1,9 +1,7 @@
 """The life of an incident on a running responder: told, acked, reopened, ended, audited."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -15,6 +13,7 @@ import pytest_asyncio
 from exporter.shared.clock import SystemClock
 from responder.domain.values import Json, JsonObject
 from tests.bed import responder as beds
+from tests.bed.postgres import Postgres
 from tests.bed.process import wait_until
 from tests.bed.responder import Alone
 
@@ -152,13 +151,6 @@ async def until_paged(alone: Alone, said: str, receiver: str = "oncall-pager") -
     await wait_until(paged, 20, f"{receiver} was told: {said}")
 
 
-def write(alone: Alone, file: str, statement: str, **values: object) -> None:
-    """Put into the stores what a crash or a bug would leave."""
-    path = alone.places.root / "responder" / file
-    with closing(sqlite3.connect(path, timeout=10)) as connection, connection:
-        assert connection.execute(statement, values).rowcount == 1
-
-
 @pytest.fixture(scope="module")
 def impatient() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
@@ -170,10 +162,12 @@ def impatient() -> Iterator[None]:
 async def alone(
     tmp_path_factory: pytest.TempPathFactory,
     impatient: None,  # noqa: ARG001 - the responder inherits what it sets
+    shared: Postgres | None,
 ) -> AsyncIterator[Alone]:
     policies = tmp_path_factory.mktemp("policies")
     (policies / "life.yaml").write_text(POLICY)
-    async with beds.start(tmp_path_factory.mktemp("life"), policies=policies) as running:
+    root = tmp_path_factory.mktemp("life")
+    async with beds.start(root, policies=policies, postgres=shared) as running:
         yield running
 
 
@@ -241,8 +235,7 @@ async def test_a_refire_within_the_cooldown_reopens_with_its_clocks_and_tells_pe
     await odd.post(starts=clock_says(10))
     reopened = await odd.once("open")
     assert (reopened["id"], reopened["opened_at"]) == (opened["id"], opened["opened_at"])
-    pages = await odd.until_told("page", 2)
-    assert pages[1] == ("oncall-pager", "Opened again: Again fires within the cooldown.")
+    await until_paged(alone, "Opened again: Again fires within the cooldown.")
 
 
 async def test_a_resolve_before_its_firing_and_a_late_one_change_nothing(alone: Alone) -> None:
@@ -319,9 +312,7 @@ async def test_an_incident_that_cannot_be_is_not_found(alone: Alone, number: str
 
 async def test_the_auditor_starts_an_incident_that_nobody_works_on(alone: Alone) -> None:
     levels = '[{"after_us": 0, "notify": ["oncall-pager"]}]'
-    write(
-        alone,
-        "responder.db",
+    await alone.write(
         """INSERT INTO incidents (cluster, target_kind, target_namespace, target_name, status,
         title, severity, labels, opened_at, escalation, target_problem, resolved_by, acked_by,
         told_level, escalate_now) VALUES ('default', 'Alert', 'default', 'Lost', 'open',
@@ -333,12 +324,11 @@ async def test_the_auditor_starts_an_incident_that_nobody_works_on(alone: Alone)
 
 
 async def test_the_auditor_pages_for_a_delivery_that_stays_in_the_inbox(alone: Alone) -> None:
-    write(
-        alone,
-        "responder.db",
+    await alone.write(
         """INSERT INTO inbox (received_at, source, body, state, attempts, not_before, error)
-        VALUES (:old, 'test', x'7b7d', 'pending', 1, :later, '')""",
+        VALUES (:old, 'test', :body, 'pending', 1, :later, '')""",
         old=int(clock_says(600).timestamp() * 1e6),
+        body=b"{}",
         later=int(clock_says(-900).timestamp() * 1e6),
     )
     await until_paged(alone, "Alerts wait in the inbox")
@@ -347,9 +337,7 @@ async def test_the_auditor_pages_for_a_delivery_that_stays_in_the_inbox(alone: A
 async def test_the_auditor_tells_others_of_a_receiver_that_does_not_get_its_messages(
     alone: Alone,
 ) -> None:
-    write(
-        alone,
-        "responder.db",
+    await alone.write(
         """INSERT INTO outbox (key, receiver, incident_id, notification, created_at, state,
         attempts, next_at, error) SELECT 'stuck', 'oncall-pager', 0, notification, :old,
         'pending', 1, :later, '' FROM outbox LIMIT 1""",
@@ -360,9 +348,7 @@ async def test_the_auditor_tells_others_of_a_receiver_that_does_not_get_its_mess
 
 
 async def test_a_message_that_is_given_up_is_told_to_others(alone: Alone) -> None:
-    write(
-        alone,
-        "responder.db",
+    await alone.write(
         """INSERT INTO outbox (key, receiver, incident_id, notification, created_at, state,
         attempts, next_at, error) SELECT 'given-up', 'nobody', 0, notification, :now,
         'pending', 0, :now, '' FROM outbox LIMIT 1""",

@@ -10,6 +10,7 @@ import pytest_asyncio
 from exporter.shared.clock import SystemClock
 from responder.domain.values import Json, JsonObject
 from tests.bed import responder as beds
+from tests.bed.postgres import Postgres
 from tests.bed.process import wait_until
 from tests.bed.responder import Alone
 
@@ -40,10 +41,13 @@ fingerprints = count(0xB000)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def alone(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Alone]:
+async def alone(
+    tmp_path_factory: pytest.TempPathFactory, shared: Postgres | None
+) -> AsyncIterator[Alone]:
     policies = tmp_path_factory.mktemp("policies")
     (policies / "people.yaml").write_text(POLICY)
-    async with beds.start(tmp_path_factory.mktemp("people"), policies=policies) as running:
+    root = tmp_path_factory.mktemp("people")
+    async with beds.start(root, policies=policies, postgres=shared) as running:
         yield running
 
 

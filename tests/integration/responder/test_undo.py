@@ -9,6 +9,7 @@ from responder.client import ApiClient
 from responder.domain.values import Json, JsonObject
 from tests.bed import manifests
 from tests.bed import responder as beds
+from tests.bed.postgres import Postgres
 from tests.bed.process import wait_until
 from tests.bed.responder import Alone
 
@@ -44,9 +45,9 @@ async def timeline(alone: Alone, number: Json) -> list[str]:
 
 
 async def test_a_scale_for_a_while_is_taken_back_also_by_a_later_incarnation(
-    tmp_path: Path,
+    tmp_path: Path, shared: Postgres | None
 ) -> None:
-    async with beds.start(tmp_path) as alone:
+    async with beds.start(tmp_path, postgres=shared) as alone:
         answer = await call(alone, "POST", "/api/v1/runs", body("6s"))
         assert isinstance(answer, dict)
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import text
 
 from responder.domain.episode import Episode
@@ -78,13 +77,6 @@ async def limit_pages(store: Store, more: int | None) -> None:
         await connection.execute(text(most))
     assert isinstance(store._appender, SqliteAppender)
     await store._appender.run(lambda driver: driver.execute(most))
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Postgres]:
-    """Run one server for the session; every test gets a database of its own in it."""
-    async with Postgres.start(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
 
 
 @pytest.fixture
