@@ -35,3 +35,6 @@ bench: setup  ## measure beside the peers; BENCH="scrape webhooks" picks, BENCH_
 
 generate: setup  ## write anew what is made from the code: the chart's rules and the like
 	@$(BIN)/python -c "from tests.generate import main; main()"
+
+pictures: setup  ## take the README's pictures anew, of a bad release on the bed; a minute
+	@$(BIN)/python -m tests.bed.screenshots

@@ -7,11 +7,24 @@ from responder.domain.values import Json, JsonObject
 
 
 @dataclass(frozen=True, slots=True)
-class Type:
-    """A type in words, and the models in it, which have sections of their own."""
+class Part:
+    """A piece of a type in words."""
 
-    words: str
-    models: tuple[str, ...] = ()
+    text: str
+    is_model: bool = False
+    """Whether it names a model, which has a section of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A type in words."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def words(self) -> str:
+        """Return it as one text."""
+        return "".join(part.text for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +95,8 @@ def _content(body: JsonObject) -> Type:
     for kind, content in _mapping(body.get("content")).items():
         if kind == "application/json":
             return _type(_mapping(_mapping(content).get("schema")))
-        return Type(kind)
-    return Type("nothing")
+        return _plain(kind)
+    return _plain("nothing")
 
 
 def _schema(name: str, schema: JsonObject) -> Schema:
@@ -104,29 +117,33 @@ def _type(schema: JsonObject) -> Type:
     """Say a JSON schema in words: `list of IncidentView`, `text or null`."""
     reference = _text(schema, "$ref").rpartition("/")[2]
     if reference:
-        return Type(reference, (reference,))
+        return Type((Part(reference, is_model=True),))
     choices = schema.get("anyOf") or schema.get("oneOf")
     if isinstance(choices, list):
         return _joined((_type(_mapping(one)) for one in choices), " or ")
     values = schema.get("enum")
     if isinstance(values, list):
-        return Type(" | ".join(map(str, values)))
+        return _plain(" | ".join(map(str, values)))
     kind = _text(schema, "type")
     inner = schema.get("items") if kind == "array" else schema.get("additionalProperties")
     if isinstance(inner, dict):
-        word = "list of" if kind == "array" else "object of"
-        found = _type(inner)
-        return Type(f"{word} {found.words}", found.models)
-    return Type(_text(schema, "format") or WORDS.get(kind, kind or "anything"))
+        word = "list of " if kind == "array" else "object of "
+        return Type((Part(word), *_type(inner).parts))
+    return _plain(_text(schema, "format") or WORDS.get(kind, kind or "anything"))
 
 
 WORDS = {"string": "text", "boolean": "true | false", "array": "list"}
 
 
 def _joined(types: Iterable[Type], between: str) -> Type:
-    found = list(types)
-    models = [model for one in found for model in one.models]
-    return Type(between.join(one.words for one in found), tuple(models))
+    parts: list[Part] = []
+    for one in types:
+        parts += [Part(between), *one.parts] if parts else one.parts
+    return Type(tuple(parts))
+
+
+def _plain(text: str) -> Type:
+    return Type((Part(text),))
 
 
 def _mapping(value: Json) -> JsonObject:

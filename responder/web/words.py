@@ -3,6 +3,9 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from itertools import chain, zip_longest
+
+from markupsafe import Markup, escape
 
 DAY = 86_400
 
@@ -39,6 +42,16 @@ def spaced(word: str) -> str:
     return word.replace("_", " ")
 
 
+def ticks(text: str) -> Markup:
+    """Show what stands between backticks as code; everything else stays text."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one that has no partner
+        return escape(text)
+    marked = (Markup("<code>{}</code>").format(part) for part in parts[1::2])
+    plain = (escape(part) for part in parts[0::2])
+    return Markup("").join(chain.from_iterable(zip_longest(plain, marked, fillvalue=Markup(""))))
+
+
 def title_of(status: int) -> str:
     """Return the title of an HTTP status."""
     return HTTPStatus(status).phrase
@@ -50,4 +63,5 @@ FILTERS: Mapping[str, Callable[..., object]] = {
     "moment": moment,
     "iso": iso,
     "spaced": spaced,
+    "ticks": ticks,
 }

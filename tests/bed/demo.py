@@ -109,7 +109,7 @@ async def _keep(bed: Bed) -> None:
     for name, url in {
         "application": bed.places.probe_url,
         "kpi-exporter": f"{bed.exporter.url}/metrics",
-        "alert-responder": f"{bed.responder.url}/docs",
+        "alert-responder": bed.responder.url,
         "Prometheus": bed.prometheus.url,
         "Alertmanager": bed.alertmanager.url,
         "kubeconfig": str(bed.cluster.kubeconfig),

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from playwright.async_api import Page, ViewportSize
 
-from exporter.shared.clock import SystemClock
 from tests.bed import bed as beds
 from tests.bed import watch
 from tests.bed.browser import chromium
@@ -51,13 +50,11 @@ async def main() -> None:
             await watch.call(bed, "/api/v1/incidents", dict(report))
             await wait_until(lambda: _acted(bed), BOUND_SECONDS, "the runbook has acted")
             await _take(page, bed.responder.url, "incidents")
-            await wait_until(lambda: _is_over(bed), BOUND_SECONDS, "the incident is resolved")
-            await SystemClock().sleep(beds.PAUSE)
-            found = await watch.incident(bed)
-            number = found["id"] if found else 1
-            await _take(page, f"{bed.responder.url}/incidents/INC-{number}", "incident")
             await page.set_viewport_size(PHONE)
-            await _take(page, f"{bed.responder.url}/incidents/INC-{number}", "phone", ("dark",))
+            await _take(page, bed.responder.url, "phone", ("dark",))
+            await page.set_viewport_size(SIZE)
+            await wait_until(lambda: _is_over(bed), BOUND_SECONDS, "the incident is resolved")
+            await _take(page, f"{bed.responder.url}/incidents/INC-1", "incident")
 
 
 async def _acted(bed: beds.Bed) -> bool:

@@ -1,5 +1,5 @@
 from responder.domain.values import JsonObject
-from responder.web.reference import Type, operations, schemas
+from responder.web.reference import Part, Type, operations, schemas
 
 DOCUMENT: JsonObject = {
     "paths": {
@@ -49,9 +49,9 @@ DOCUMENT: JsonObject = {
 def test_an_operation_says_what_it_takes_and_answers() -> None:
     made, got = operations(DOCUMENT)
     assert (made.method, made.path, made.summary) == ("POST", "/things", "Make one.")
-    assert made.takes == Type("In", ("In",))
-    assert made.answers == (("201", Type("list of Out", ("Out",))),)
-    assert (got.takes, got.answers) == (None, (("200", Type("text/markdown")),))
+    assert made.takes == Type((Part("In", is_model=True),))
+    assert made.answers == (("201", Type((Part("list of "), Part("Out", is_model=True)))),)
+    assert (got.takes, got.answers) == (None, (("200", Type((Part("text/markdown"),))),))
 
 
 def test_a_model_lists_its_fields_in_words() -> None:
