@@ -14,6 +14,7 @@ from collections.abc import (
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import TypeVar
+from urllib.parse import urljoin, urlsplit
 
 from exporter import app as composition
 from exporter.clients.http import HttpClient
@@ -47,14 +48,16 @@ LOOK_EVERY = timedelta(milliseconds=100)
 
 @asynccontextmanager
 async def running_exporter(address: str) -> AsyncIterator[Look]:
-    """Look at the exporter that runs at `address`."""
-    base = address.rstrip("/").removesuffix("/metrics")
+    """Look at the exporter whose metrics are at `address`, or at /metrics where it has no path."""
+    metrics = urljoin(address, "/metrics") if urlsplit(address).path in ("", "/") else address
     http, clock = HttpClient(), SystemClock()
 
     async def get(path: str) -> str:
-        answer = await http.get(f"{base}{path}", deadline=ANSWER_WITHIN, max_bytes=LARGEST_PAGE)
+        """GET a page beside the metrics, or the metrics themselves."""
+        url = urljoin(metrics, path)
+        answer = await http.get(url, deadline=ANSWER_WITHIN, max_bytes=LARGEST_PAGE)
         if answer.status != 200:
-            raise TransientError(f"{path} answers with status {answer.status}")
+            raise TransientError(f"{urlsplit(url).path} answers with status {answer.status}")
         return answer.body.decode(errors="replace")
 
     async def rows(path: str, name: str) -> Sequence[Mapping[str, object]] | None:
@@ -67,14 +70,14 @@ async def running_exporter(address: str) -> AsyncIterator[Look]:
         return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else None
 
     async def look() -> Observed:
-        page = Page(await get("/metrics"))
-        sources = await rows("/debug/collectors", "sources") or ()
+        page = Page(await get(""))
+        sources = await rows("debug/collectors", "sources") or ()
         errors = {
             f"{row.get('collector')}/{row.get('source')}": str(row["last_error"])
             for row in sources
             if row.get("last_error")
         }
-        return Observed(page, clock.now(), await rows("/debug/events", "events"), errors)
+        return Observed(page, clock.now(), await rows("debug/events", "events"), errors)
 
     try:
         yield look

@@ -27,7 +27,7 @@ class KpiValue(NamedTuple):
 def judged(page: Page, kpi: Kpi, labels: Mapping[str, str]) -> tuple[Mark, str]:
     """Return what the exporter says of a KPI's value, and its target in brackets."""
     target = page.value("kpi_target", kpi=kpi.name)
-    within = page.value("kpi_within_target", kpi=kpi.name, **labels)
+    within = page.exact("kpi_within_target", {**labels, "kpi": kpi.name})
     mark = Mark.SHOWN if within is None else Mark.GOOD if within == 1 else Mark.BAD
     if target is None:
         return mark, ""

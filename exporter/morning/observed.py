@@ -28,7 +28,8 @@ class Page:
     def __init__(self, text: str) -> None:
         """Read an exposition. Raises PermanentError when it is none."""
         self._series: dict[str, list[Series]] = {}
-        self._by_object: dict[tuple[str, str, str], list[Series]] = {}
+        self._by_pod: dict[tuple[str, str, str], list[Series]] = {}
+        self._exact: dict[str, dict[frozenset[tuple[str, str]], float]] = {}
         try:
             families = list(text_string_to_metric_families(text))
         except ValueError as error:
@@ -38,7 +39,7 @@ class Page:
             self._series.setdefault(sample.name, []).append(series)
             if "pod" in series.labels:
                 key = (sample.name, series.labels.get("namespace", ""), series.labels["pod"])
-                self._by_object.setdefault(key, []).append(series)
+                self._by_pod.setdefault(key, []).append(series)
 
     def of(self, name: str, **wanted: str) -> list[Series]:
         """Return the series called `name` that carry all `wanted` labels."""
@@ -50,12 +51,19 @@ class Page:
 
     def of_pod(self, name: str, namespace: str, pod: str) -> list[Series]:
         """Return the series called `name` of one pod, without a look at those of all others."""
-        return self._by_object.get((name, namespace, pod), [])
+        return self._by_pod.get((name, namespace, pod), [])
 
     def value(self, name: str, **wanted: str) -> float | None:
         """Return the value of the first such series, or None."""
         found = self.of(name, **wanted)
         return found[0].value if found else None
+
+    def exact(self, name: str, labels: Mapping[str, str]) -> float | None:
+        """Return the value of the series with just these labels, in a time that does not grow."""
+        if name not in self._exact:
+            found = self._series.get(name, ())
+            self._exact[name] = {frozenset(one.labels.items()): one.value for one in found}
+        return self._exact[name].get(frozenset(labels.items()))
 
     def configured(self, collectors: Iterable[str]) -> bool:
         """Say whether one of the collectors has a source."""

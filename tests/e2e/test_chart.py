@@ -8,8 +8,10 @@ from pathlib import Path
 import kubernetes_validate  # type: ignore[import-untyped]  # it has no annotations
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from exporter.app import collectors, read_settings
+from exporter.cli import app
 from exporter.shared.rbac import rules, verbs_of
 from responder.app import known_actions
 from responder.permissions import needed
@@ -78,6 +80,88 @@ def test_every_object_is_one_of_that_kubernetes(version: str) -> None:
         kubernetes_validate.validate(each, version, strict=True)
 
 
+CHECK = {"enabled": True, "webhookSecret": {"name": "slack"}, "timezone": "Europe/Berlin"}
+
+
+def checking(root: Path, **more: object) -> list[Object]:
+    """Return what is rendered for the morning check beside the rest."""
+    found = rendered(*values(root, {"exporter": {"check": {**CHECK, **more}}}))
+    return [each for each in found if name(each).endswith("morning-check")]
+
+
+def check_job(root: Path, **more: object) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """Return the morning check's CronJob and its pod."""
+    (job,) = of_kind(checking(root, **more), "CronJob")
+    spec = job["spec"]
+    assert isinstance(spec, dict)
+    pod: dict[str, object] = spec["jobTemplate"]["spec"]["template"]["spec"]
+    return spec, pod
+
+
+def arguments(pod: Mapping[str, object]) -> list[str]:
+    containers = pod["containers"]
+    assert isinstance(containers, list)
+    found: list[str] = containers[0]["args"]
+    return found
+
+
+def test_the_morning_check_reads_the_exporters_service_and_is_off_by_default(
+    tmp_path: Path,
+) -> None:
+    assert of_kind(rendered(), "CronJob") == []
+    spec, pod = check_job(tmp_path)
+    assert (spec["schedule"], spec["timeZone"]) == ("0 7 * * *", "Europe/Berlin")
+    assert "--from=http://rb-kpi-exporter:9842/metrics" in arguments(pod)
+    assert "timeZone" not in check_job(tmp_path, timezone="")[0]
+    elsewhere = {"settings": {"web": {"telemetry_path": "/kpis"}}, "check": CHECK}
+    found = rendered(*values(tmp_path, {"exporter": elsewhere}))
+    assert "--from=http://rb-kpi-exporter:9842/kpis" in json.dumps(found)
+
+
+def test_the_morning_check_is_called_as_its_command_line_allows(tmp_path: Path) -> None:
+    for history in (True, False):
+        _, pod = check_job(tmp_path, history={"enabled": history})
+        program, command, *given = arguments(pod)
+        assert (program, command) == ("kpi-exporter", "check")
+        options = CliRunner().invoke(app, ["check", "--help"], env={"COLUMNS": "200"}).output
+        assert [one for one in given if one.partition("=")[0] not in options] == []
+
+
+def test_the_address_of_the_webhook_is_mounted_and_never_on_the_command_line(
+    tmp_path: Path,
+) -> None:
+    _, pod = check_job(tmp_path, webhookSecret={"name": "slack", "key": "morning"})
+    volumes = pod["volumes"]
+    assert isinstance(volumes, list)
+    (secret,) = [each["secret"] for each in volumes if "secret" in each]
+    assert secret == {"secretName": "slack", "items": [{"key": "morning", "path": "url"}]}
+    assert "--webhook-file=/etc/runbookd/webhook/url" in arguments(pod)
+
+
+def test_the_history_is_on_a_claim_or_there_is_none(tmp_path: Path) -> None:
+    kinds = [each["kind"] for each in checking(tmp_path)]
+    assert kinds == ["PersistentVolumeClaim", "CronJob"]
+    assert any(one.startswith("--history=") for one in arguments(check_job(tmp_path)[1]))
+    for history in ({"enabled": False}, {"existingClaim": "mine"}):
+        assert [each["kind"] for each in checking(tmp_path, history=history)] == ["CronJob"]
+    _, without = check_job(tmp_path, history={"enabled": False})
+    assert "history" not in json.dumps(without)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_morning_check_is_known_to_that_kubernetes(tmp_path: Path, version: str) -> None:
+    found = checking(tmp_path)
+    assert found
+    for each in found:
+        kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_a_morning_check_without_a_webhook_is_refused() -> None:
+    done = helm("template", "rb", str(CHART), "--set", "exporter.check.enabled=true")
+    assert done.returncode != 0
+    assert "exporter.check.webhookSecret.name is needed" in done.stderr
+
+
 def test_what_only_some_clusters_know_is_left_out_elsewhere() -> None:
     kinds = {"ServiceMonitor", "PrometheusRule"}
     assert not kinds & {each["kind"] for each in rendered()}
@@ -144,6 +228,8 @@ def test_no_config_map_is_too_large() -> None:
         ("monitoring.enabled=perhaps", "monitoring"),
         ("image.pullPolicy=Sometimes", "pullPolicy"),
         ("exporter.replicas=0", "replicas"),
+        ("exporter.check.schedule=at seven", "schedule"),
+        ("exporter.check.webhook=x", "webhook"),
     ],
 )
 def test_a_value_that_means_nothing_is_refused(setting: str, said: str) -> None:

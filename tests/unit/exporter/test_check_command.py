@@ -43,6 +43,7 @@ class Exporter:
     """What a running exporter would serve."""
 
     url: str = ""
+    path: str = "/metrics"
     page: str = (
         'kpi_source_up{collector="postgres",source="main"} 1\n'
         'kpi_source_up{collector="kubernetes",source="events"} 0\n'
@@ -61,7 +62,7 @@ class Exporter:
     )
 
     async def answer(self, request: web.Request) -> web.Response:
-        if request.path == "/metrics":
+        if request.path == self.path:
             return web.Response(text=self.page)
         if request.path in self.pages:
             return web.json_response(self.pages[request.path])
@@ -106,6 +107,19 @@ async def test_an_exporter_without_the_pages_for_people_is_read_all_the_same(
     result = await exporter.check()
     assert result.exit_code == 1
     assert "? the exporter does not show them" in result.output
+
+
+@pytest.mark.parametrize(
+    ("path", "debug"), [("/kpis", "/debug/"), ("/behind/metrics", "/behind/debug/")]
+)
+async def test_an_exporter_may_have_its_pages_elsewhere(
+    exporter: Exporter, path: str, debug: str
+) -> None:
+    exporter.pages = {each.replace("/debug/", debug): it for each, it in exporter.pages.items()}
+    exporter.url, exporter.path = exporter.url + path, path
+    result = await exporter.check()
+    assert "Back-off restarting" in result.output
+    assert "main  cannot be reached" in result.output
 
 
 async def test_exit_codes_tell_good_from_unknown(exporter: Exporter) -> None:
