@@ -7,12 +7,19 @@ from pathlib import Path
 from typing import Literal, Self, cast
 
 from prometheus_client.parser import text_string_to_metric_families
-from pydantic import Field, create_model, field_validator, model_validator
+from pydantic import ConfigDict, Field, create_model, field_validator, model_validator
 
 from exporter.application import Application, Gauge, Saturation
 from exporter.contract import CollectorSpec
 from exporter.shard import Shard
-from exporter.shared.config import ConfigError, Duration, Problem, Section, nearest
+from exporter.shared.config import (
+    ConfigError,
+    Duration,
+    Problem,
+    Section,
+    filled_in,
+    nearest,
+)
 
 PREFIX = "EXPORTER__"
 
@@ -163,6 +170,10 @@ def _gauge(selector: str) -> Gauge:
 class ApplicationSettings(Section):
     """An application whose pods are scraped."""
 
+    model_config = ConfigDict(
+        json_schema_extra=filled_in("preset", "histogram", "status_label", "route_label")
+    )
+
     name: str
     """Name of the source."""
     namespace: str = "default"
@@ -231,7 +242,7 @@ class ApplicationSettings(Section):
             raise ValueError(f"{value!r} is not a preset; {nearest(value, PRESETS)}")
         return value
 
-    @field_validator("selector", mode="before")
+    @field_validator("selector", mode="before", json_schema_input_type=dict[str, str] | str)
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -332,6 +343,9 @@ class ExporterSettings(Section):
         return {name: float(getattr(self.kpi_targets, name)) for name in _fields(self.kpi_targets)}
 
 
+OFF = "`false` switches the collector off and leaves its settings here."
+
+
 def settings_model(
     specs: Mapping[str, CollectorSpec[Section]], targets: Mapping[str, float]
 ) -> type[ExporterSettings]:
@@ -342,7 +356,7 @@ def settings_model(
     """
     sections: dict[str, object] = {}
     for name, spec in specs.items():
-        section = _model(spec.settings, {"enabled": (bool, True)})
+        section = _model(spec.settings, {"enabled": (bool, Field(default=True, description=OFF))})
         sections[name] = (section | None, None)
     collectors = _model(_Collectors, sections)
     kpi_targets = _model(Section, {name: (float, default) for name, default in targets.items()})

@@ -7,12 +7,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from exporter.probe_port import TlsTerms
 from exporter.probes.allow import HOST_PATTERN, AllowList
 from exporter.probes.judge import Expectation
-from exporter.shared.config import Duration, SecretFile, Section, nearest
+from exporter.shared.config import Duration, SecretFile, Section, filled_in, nearest
 
 DEFAULT_MODULE = "http_2xx"
 """Module that is there without being written, as blackbox_exporter's example has it."""
@@ -96,6 +103,8 @@ class Module(Section):
 
 class Target(Section):
     """One address that is asked."""
+
+    model_config = ConfigDict(json_schema_extra=filled_in("service", "workload"))
 
     name: str
     """Name of the source, and value of the label `probe`."""

@@ -4,13 +4,14 @@ import difflib
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+from pydantic.config import JsonDict
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource
 from typing_extensions import override
@@ -33,6 +34,7 @@ __all__ = [
     "SecretFile",
     "Section",
     "Trail",
+    "filled_in",
     "format_duration",
     "load_document",
     "load_settings",
@@ -54,6 +56,21 @@ class Section(BaseModel):
     """A frozen part of a configuration that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def filled_in(by: str, *fields: str) -> Callable[[JsonDict], None]:
+    """Say in a model's JSON Schema that `by` stands in for fields that are required without it.
+
+    For a model whose validator fills them in before they are looked at.
+    """
+
+    def change(schema: JsonDict) -> None:
+        required = schema.get("required")
+        if isinstance(required, list):
+            schema["required"] = [name for name in required if name not in fields]
+        schema["anyOf"] = [{"required": [by]}, {"required": [*fields]}]
+
+    return change
 
 
 _UNITS = {"y": 31_536_000_000, "w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000}
