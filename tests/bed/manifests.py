@@ -6,7 +6,9 @@ NAMESPACE = "default"
 NAME = "task-manager"
 LABELS = {"app": NAME}
 FRONTEND = "task-manager-frontend"
+PRETENDED = "pretended"
 PORT = 8000
+KWOK = "kwok.x-k8s.io/node"
 READY = {
     "httpGet": {"path": "/health", "port": PORT},
     "periodSeconds": 1,
@@ -63,7 +65,13 @@ def frontend(tag: str, backend: str) -> list[dict[str, object]]:
     return [_service(FRONTEND), _deployment(FRONTEND, 1, container)]
 
 
-def _deployment(name: str, replicas: int, container: Mapping[str, object]) -> dict[str, object]:
+def _deployment(
+    name: str,
+    replicas: int,
+    container: Mapping[str, object],
+    where: Mapping[str, object] | None = None,
+) -> dict[str, object]:
+    pod = {"containers": [container], **(where or {})}
     labels = {"app": name}
     return {
         "apiVersion": "apps/v1",
@@ -72,9 +80,57 @@ def _deployment(name: str, replicas: int, container: Mapping[str, object]) -> di
         "spec": {
             "replicas": replicas,
             "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
         },
     }
+
+
+def autoscaler(name: str, minimum: int) -> dict[str, object]:
+    """Return the guide's HorizontalPodAutoscaler: up to ten pods, 70 % of the CPU asked for."""
+    target = {"type": "Utilization", "averageUtilization": 70}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME},
+            "minReplicas": minimum,
+            "maxReplicas": 10,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+        },
+    }
+
+
+def pretended_node(name: str) -> dict[str, object]:
+    """Return a node that kwok plays; only what tolerates it goes there."""
+    size = {"cpu": "4", "memory": "16Gi", "pods": "58"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": name,
+            "labels": {"app": PRETENDED},
+            "annotations": {KWOK: "fake"},
+        },
+        "spec": {"taints": [{"key": PRETENDED, "effect": "NoSchedule"}]},
+        "status": {"capacity": size, "allocatable": size},
+    }
+
+
+def lost_node(name: str) -> dict[str, object]:
+    """Return what lets kwok go of a node, which then reports no more."""
+    metadata = {"name": name, "annotations": {KWOK: None}}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
+
+
+def pretended(replicas: int) -> dict[str, object]:
+    """Return a Deployment whose pods run on pretended nodes, and nowhere else."""
+    where = {
+        "nodeSelector": {"app": PRETENDED},
+        "tolerations": [{"key": PRETENDED, "operator": "Exists"}],
+    }
+    container = {"name": PRETENDED, "image": f"{PRETENDED}:v1"}
+    return _deployment(PRETENDED, replicas, container, where)
 
 
 def release(tag: str) -> dict[str, object]:

@@ -149,9 +149,14 @@ async def _deploy(
 async def _remove_application(cluster: RealCluster) -> None:
     """Remove it with its history, and what the next scenario should not see of this one."""
     both = (manifests.NAME, manifests.FRONTEND)
+    pretended = ("-l", f"app={manifests.PRETENDED}")
+    at_once = ("--grace-period=0", "--force")
     namespace = f"--namespace={manifests.NAMESPACE}"
     for what, how in (
         (["hpa", "--all"], ()),
+        (["deployment", *pretended], ("--cascade=background",)),
+        (["pod", *pretended], at_once),  # on a node that nobody plays any more
+        (["node", *pretended], ()),
         ([f"deployment/{name}" for name in both], ("--cascade=foreground", "--ignore-not-found")),
         ([f"service/{name}" for name in both], ("--ignore-not-found",)),
         (["pod", "--all"], ("--grace-period=1",)),

@@ -53,11 +53,23 @@ class Helm:
         return done.stdout
 
     async def install(self, values: Path, *more: str) -> str:
-        """Install the chart or upgrade to it, and wait until its pods are ready."""
+        """Install the chart or upgrade to it, and wait until its pods are ready.
+
+        Raises BedError with what the pods said when they do not come up.
+        """
         wait = ("--wait", f"--timeout={WAIT}")
-        return await self.run(
-            "upgrade", "--install", RELEASE, CHART, "--values", values, *wait, *more
-        )
+        try:
+            return await self.run(
+                "upgrade", "--install", RELEASE, CHART, "--values", values, *wait, *more
+            )
+        except BedError as error:
+            said = await asyncio.to_thread(self._logs)
+            raise BedError(f"{error}\n{said}") from None
+
+    def _logs(self) -> str:
+        of = ("-l", "app.kubernetes.io/part-of=runbookd", f"--namespace={NAMESPACE}")
+        pods = self.cluster.kubectl("get", "pods", *of, "-o", "wide")
+        return pods + self.cluster.kubectl("logs", *of, "--prefix", "--tail=20")
 
     async def uninstall(self) -> None:
         """Remove the release and wait until its pods are gone; none is fine."""

@@ -19,6 +19,8 @@ class Story:
     began: float = 0.0
     seen: set[str] = field(default_factory=set)
     times: dict[str, float] = field(default_factory=dict)
+    about: str = watch.TASK_MANAGER
+    """Target of the incident that is told."""
 
     def cause(self, text: str) -> None:
         """Start the clock: this is what went wrong."""
@@ -44,7 +46,7 @@ class Story:
             name = f"{alert.labels['alertname']} {alert.state}"
             subject = next((alert.labels[key] for key in SUBJECTS if key in alert.labels), "")
             self.tell(f"alert {name} {subject}", f"alert {name}: {subject}", style="yellow")
-        for fact in await watch.timeline(bed):
+        for fact in await watch.timeline(bed, self.about):
             self.tell(f"{fact['at']}{fact['text']}", f"{fact['phase']}: {fact['text']}")
             self.times.setdefault(str(fact["kind"]), self.clock.monotonic() - self.began)
 

@@ -10,6 +10,8 @@ from tests.bed import manifests
 from tests.bed.bed import Bed
 from tests.bed.process import wait_until
 
+TASK_MANAGER = f"deployment/{manifests.NAMESPACE}/{manifests.NAME}"
+
 HEALTHY = 'namespace_workload_template:kpi_healthy_timestamp_seconds:max{workload="task-manager"}'
 """Has a series while the running release is known to have been healthy for five minutes."""
 
@@ -25,19 +27,25 @@ async def call(bed: Bed, path: str, body: Json = None) -> Json:
     return await asyncio.to_thread(client(bed).call, method, path, body)
 
 
-async def incident(bed: Bed) -> JsonObject | None:
-    """Return the incident on task-manager, once there is one."""
+async def incidents(bed: Bed) -> list[JsonObject]:
+    """Return every incident."""
     found = await call(bed, "/api/v1/incidents")
-    mine = f"deployment/{manifests.NAMESPACE}/{manifests.NAME}"
-    for item in found if isinstance(found, list) else []:
-        if isinstance(item, dict) and item["target"] == mine:
-            return item
-    return None
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
-async def timeline(bed: Bed) -> list[JsonObject]:
+async def targets(bed: Bed) -> list[str]:
+    """Return what the incidents are about."""
+    return [str(item["target"]) for item in await incidents(bed)]
+
+
+async def incident(bed: Bed, target: str = TASK_MANAGER) -> JsonObject | None:
+    """Return the incident on a target, by default on task-manager, once there is one."""
+    return next((item for item in await incidents(bed) if item["target"] == target), None)
+
+
+async def timeline(bed: Bed, target: str = TASK_MANAGER) -> list[JsonObject]:
     """Return the facts of that incident, oldest first."""
-    found = await incident(bed)
+    found = await incident(bed, target)
     if found is None:
         return []
     whole = await call(bed, f"/api/v1/incidents/{found['id']}")
@@ -45,9 +53,9 @@ async def timeline(bed: Bed) -> list[JsonObject]:
     return [fact for fact in facts if isinstance(fact, dict)] if isinstance(facts, list) else []
 
 
-async def results(bed: Bed) -> list[str]:
+async def results(bed: Bed, target: str = TASK_MANAGER) -> list[str]:
     """Return how the runs of that incident ended, in their order."""
-    found = await timeline(bed)
+    found = await timeline(bed, target)
     ends = [fact["facts"] for fact in found if fact["kind"] == "run_ended"]
     return [str(end["result"]) for end in ends if isinstance(end, dict)]
 
