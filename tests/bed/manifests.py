@@ -101,26 +101,24 @@ def autoscaler(name: str, minimum: int) -> dict[str, object]:
     }
 
 
-def pretended_node(name: str) -> dict[str, object]:
-    """Return a node that kwok plays; only what tolerates it goes there."""
+def pretended_node(name: str, *, lives: bool = True) -> dict[str, object]:
+    """Return a node that kwok plays, or one that once was ready and of which nobody reports.
+
+    Only what tolerates it goes there.
+    """
     size = {"cpu": "4", "memory": "16Gi", "pods": "58"}
+    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
     return {
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {
             "name": name,
             "labels": {"app": PRETENDED},
-            "annotations": {KWOK: "fake"},
+            "annotations": {KWOK: "fake"} if lives else {},
         },
         "spec": {"taints": [{"key": PRETENDED, "effect": "NoSchedule"}]},
-        "status": {"capacity": size, "allocatable": size},
+        "status": {"capacity": size, "allocatable": size, "conditions": [ready]},
     }
-
-
-def lost_node(name: str) -> dict[str, object]:
-    """Return what lets kwok go of a node, which then reports no more."""
-    metadata = {"name": name, "annotations": {KWOK: None}}
-    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
 
 
 def pretended(replicas: int) -> dict[str, object]:

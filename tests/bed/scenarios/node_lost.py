@@ -27,7 +27,9 @@ async def play(bed: Bed, story: Story) -> bool:
         await bed.cluster.apply(each)
     await wait_until(is_ready, READY_SECONDS, f"{NODE} and its pods are ready")
     generation = await watch.generation(bed)
-    await bed.cluster.apply(manifests.lost_node(NODE))
+    # Once it plays a node, kwok does not let go of it.
+    await bed.cluster.delete("Node", "", NODE)
+    await bed.cluster.apply(manifests.pretended_node(NODE, lives=False))
     story.about = TARGET
     story.cause(f"node {NODE}, with {PODS} pods, reports no more")
 

@@ -57,6 +57,7 @@ SPEC = Scenario(
     play,
     kpi="latency_p95",
     policy=nobody_released,
+    factor=20.0,
     real=True,
     resources={
         "requests": {"cpu": "100m", "memory": "64Mi"},
