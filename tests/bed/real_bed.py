@@ -72,7 +72,8 @@ async def start(
         dsn = await postgres.create_database("taskmanager")
         pager = await stack.enter_async_context(HttpSink.start(host=host))
         mail = await stack.enter_async_context(SmtpSink.start(host=host))
-        stack.push_async_callback(_remove_application, cluster)
+        helm = Helm(cluster, root / "helm")
+        stack.push_async_callback(_clear, cluster, helm)
         backend = await _deploy(cluster, dsn, replicas, resources or {})
         places = Places(
             root=root,
@@ -100,8 +101,6 @@ async def start(
         )
         places.set_prometheus(prometheus.url)
         files = write_configuration(places, factor=factor, policies=policies)
-        helm = Helm(cluster, root / "helm")
-        stack.push_async_callback(release.remove, cluster, helm)
         await release.prepare(cluster, places)
         await helm.install(release.write_values(root / "values.yaml", files, ground.product))
         places.responder_host = await release.address(cluster, release.NAMESPACE, RESPONDER)
@@ -146,20 +145,22 @@ async def _deploy(
     return backend
 
 
+async def _clear(cluster: RealCluster, helm: Helm) -> None:
+    """Remove the release and the application, and what the next scenario should not see of them."""
+    await asyncio.gather(release.remove(cluster, helm), _remove_application(cluster))
+
+
 async def _remove_application(cluster: RealCluster) -> None:
-    """Remove it with its history, and what the next scenario should not see of this one."""
-    both = (manifests.NAME, manifests.FRONTEND)
+    async def delete(*what: str) -> None:
+        where = f"--namespace={manifests.NAMESPACE}"
+        await asyncio.to_thread(cluster.kubectl, "delete", *what, where)
+
+    mine = ("-l", f"app in ({manifests.NAME},{manifests.FRONTEND})")
     pretended = ("-l", f"app={manifests.PRETENDED}")
-    at_once = ("--grace-period=0", "--force")
-    namespace = f"--namespace={manifests.NAMESPACE}"
-    for what, how in (
-        (["hpa", "--all"], ()),
-        (["deployment", *pretended], ("--cascade=background",)),
-        (["pod", *pretended], at_once),  # on a node that nobody plays any more
-        (["node", *pretended], ()),
-        ([f"deployment/{name}" for name in both], ("--cascade=foreground", "--ignore-not-found")),
-        ([f"service/{name}" for name in both], ("--ignore-not-found",)),
-        (["pod", "--all"], ("--grace-period=1",)),
-        (["events", "--all"], ()),
-    ):
-        await asyncio.to_thread(cluster.kubectl, "delete", *what, *how, namespace)
+    await delete("deployment", *pretended)
+    await delete("deployment,service", *mine, "--cascade=foreground", "--wait=false")
+    await delete("pod", *mine, "--grace-period=1")
+    await delete("pod", *pretended, "--grace-period=0", "--force")  # nobody plays their node
+    await delete("node", *pretended)
+    await delete("deployment,replicaset", *mine)  # waits for what is on its way
+    await delete("hpa,events", "--all")

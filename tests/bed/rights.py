@@ -13,6 +13,8 @@ from tests.bed.release import NAMESPACE, RELEASE
 PART_OF = "app.kubernetes.io/part-of=runbookd"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{RELEASE}-"
 ENDED = "ResponseComplete"
+BORROWER = "borrower"
+"""User agent of a test that uses one of the accounts: what it asks for, the product does not."""
 STARTED = "ResponseStarted"
 """The stage of a watch that is still open."""
 

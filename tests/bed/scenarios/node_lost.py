@@ -50,5 +50,6 @@ SPEC = Scenario(
     "node_lost",
     "a node is gone: one incident, people are told, nothing is touched",
     play,
+    factor=20.0,
     real=True,
 )

@@ -8,6 +8,7 @@ import pytest_asyncio
 from tests.bed import real_bed
 from tests.bed.cluster.real import RealCluster, Wanted
 from tests.bed.real_bed import Ground
+from tests.bed.rights import Right
 
 TOLD = pytest.StashKey[list[str]]()
 """Lines of the table, one a scenario."""
@@ -20,6 +21,12 @@ async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Grou
     root = tmp_path_factory.mktemp("cluster")
     async with RealCluster.start(root, Wanted(metrics=True, kwok=True)) as cluster:
         yield await real_bed.prepare(cluster)
+
+
+@pytest.fixture(scope="session")
+def granted() -> set[Right]:
+    """What any release gave to the product's accounts."""
+    return set()
 
 
 @pytest.fixture

@@ -21,8 +21,6 @@ from tests.bed.release import NAMESPACE, RELEASE, Helm
 pytestmark = [pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="session")]
 
 TITLE = "Checkout is slow"
-BORROWER = "borrower"
-"""User agent of who uses the exporter's account here."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ async def test_the_exporter_cannot_write(installed: Installed, tmp_path: Path) -
     borrowed = tmp_path / "kubeconfig"
     borrowed.write_text(json.dumps(config))
     mine = path_of("Deployment", manifests.NAMESPACE, manifests.NAME)
-    async with Client.connect(borrowed, user_agent=BORROWER) as api:
+    async with Client.connect(borrowed, user_agent=rights.BORROWER) as api:
         assert (await api.get(path_of("Deployment", manifests.NAMESPACE))).status == 200
         change = {"spec": {"replicas": 0}}
         refused = await api.send("PATCH", mine, change, content_type=MERGE_PATCH)

@@ -1,13 +1,15 @@
 """Every scenario on a real cluster, with the product as the chart installs it."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from exporter.shared.clock import SystemClock
-from tests.bed import real_bed, watch
+from tests.bed import real_bed, rights, watch
 from tests.bed.load import Load
 from tests.bed.real_bed import Ground
+from tests.bed.rights import Right
 from tests.bed.scenario import discovered
 from tests.bed.settings import write_policies
 from tests.bed.story import Story
@@ -18,13 +20,14 @@ RATE = 40.0
 """Requests a second; a verification window still sees min_requests."""
 FACTOR = 20.0
 """What durations are divided by at least, to have the whole within a quarter of an hour."""
+UNUSED: list[str] = []
 TOLD = ("alert_firing", "applied", "verified", "incident_resolved")
 """Facts of an incident whose times are shown: detected, acted, verified, over."""
 
 
 @pytest.mark.parametrize("name", sorted(discovered()))
 async def test_a_scenario_ends_as_it_should(
-    name: str, ground: Ground, tmp_path: Path, table: list[str]
+    name: str, ground: Ground, tmp_path: Path, table: list[str], granted: set[Right]
 ) -> None:
     scenario = discovered()[name]
     factor = scenario.factor if scenario.real else max(scenario.factor, FACTOR)
@@ -36,6 +39,7 @@ async def test_a_scenario_ends_as_it_should(
         policies=write_policies(tmp_path, scenario.policy),
         resources=scenario.resources,
     ) as bed:
+        granted |= await asyncio.to_thread(rights.granted, ground.cluster)
         urls = [f"{bed.places.probe_url}/tasks"]
         async with Load.start(lambda: urls, rate=RATE):
             await watch.until_healthy(bed, scenario.kpi)
@@ -45,3 +49,15 @@ async def test_a_scenario_ends_as_it_should(
     shown = " ".join(f"{time:>{width}}" for time, width in zip(times, widths, strict=True))
     table.append(f"{name:<20} {factor:>6g} {shown}")
     assert ended_well, story.seen
+
+
+def test_the_scenarios_used_every_right_but_these_and_asked_for_no_other(
+    ground: Ground, table: list[str], granted: set[Right]
+) -> None:
+    if len(table) < len(discovered()):
+        pytest.skip("not every scenario was played")
+    used = rights.used(ground.cluster, but_by=rights.BORROWER)
+    assert sorted(map(str, set(used) - granted)) == []
+    refused = {str(right): codes for right, codes in used.items() if codes & {401, 403}}
+    assert refused == {}
+    assert sorted(map(str, granted - set(used))) == sorted(UNUSED)
