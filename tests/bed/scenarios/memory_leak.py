@@ -34,7 +34,7 @@ SPEC = Scenario(
     "a release leaks memory: restarted once, then people are told",
     play,
     kpi="availability",
-    factor=5.0,  # dying takes as long as ever, and must be no outage beside the alerts' patience
+    factor=8.0,  # dying takes as long as ever, and must be no outage beside the alerts' patience
     real=True,
     resources={"requests": {"memory": "64Mi"}, "limits": {"memory": "512Mi"}},
 )

@@ -33,10 +33,10 @@ async def play(bed: Bed, story: Story) -> bool:
     story.about = TARGET
     story.cause(f"node {NODE}, with {PODS} pods, reports no more")
 
-    async def observed() -> bool:
-        return "observed" in await watch.results(bed, TARGET) and bool(watch.paged(bed))
+    async def looked_into() -> bool:
+        return "completed" in await watch.results(bed, TARGET) and bool(watch.paged(bed))
 
-    if not await until(bed, story, SPEC.kpi, timedelta(minutes=4), observed):
+    if not await until(bed, story, SPEC.kpi, timedelta(minutes=4), looked_into):
         return False
     targets = await watch.targets(bed)
     untouched = await watch.generation(bed) == generation
