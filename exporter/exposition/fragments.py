@@ -8,7 +8,9 @@ furthest above their share lose their newest label sets.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from exporter.contract import Sample
 from exporter.exposition import lines
@@ -43,8 +45,8 @@ class Entry:
     """Label set of each line, family by family."""
 
 
-class Line(NamedTuple):
-    """A line of the exposition."""
+class Line(msgspec.Struct, gc=False):
+    """A line of the exposition; a Struct, for millions are made and most are dropped at once."""
 
     family: str
     label_set: int
@@ -131,8 +133,11 @@ class Fragments:
         if entry is None:
             entry = self._entries[key] = Entry(self, self.slots.take())
         entry.generation = self._generation
-        if tuple(line.label_set for line in rendered) != entry.label_sets:
-            rendered = self._admit(entry, self._move(entry, rendered))
+        label_sets = [line.label_set for line in rendered]
+        if tuple(label_sets) != entry.label_sets:
+            if not self.ledger.owners.keys().isdisjoint(label_sets):
+                rendered = self._move(entry, rendered)
+            rendered = self._admit(entry, rendered)
         self._publish(entry, rendered)
 
     def delete(self, key: str) -> None:
@@ -185,18 +190,24 @@ class Fragments:
 
     def _render(self, samples: Iterable[Sample]) -> list[Line]:
         """Return the lines, each series once, in the order of the families."""
-        rendered: dict[str, Line] = {}
+        rendered: dict[object, Line] = {}
+        write, places = lines.Writer().line, self._places
+        last, in_order = 0, True
         for sample in samples:
             name = sample.metric.name
-            if name not in self._places:
+            place = places.get(name)
+            if place is None:
                 raise ValueError(f"{name} is not declared by this source")
-            series = lines.series(sample)
+            label_set = hash((name, sample.labels))
+            series = (label_set, sample.suffix, sample.le) if sample.suffix else label_set
             if series in rendered:
                 self.duplicates += 1
                 continue
-            text = lines.line(series, sample.value)
-            rendered[series] = Line(name, hash((name, sample.labels)), text)
-        return sorted(rendered.values(), key=lambda line: self._places[line.family])
+            rendered[series] = Line(name, label_set, write(sample))
+            in_order = in_order and place >= last
+            last = place
+        found = list(rendered.values())
+        return found if in_order else sorted(found, key=lambda line: places[line.family])
 
     def _move(self, entry: Entry, rendered: list[Line]) -> list[Line]:
         """Take label sets over from older keys of this source; leave other sources theirs."""
@@ -262,15 +273,18 @@ class Fragments:
         texts: dict[str, list[bytes]] = {}
         for line in rendered:
             texts.setdefault(line.family, []).append(line.text)
-        for name in {*entry.families, *texts}:
+        shape = tuple(texts)
+        if shape != entry.families:
+            for name in entry.families:
+                texts.setdefault(name, [])
+        for name, of_family in texts.items():
             section = self.sections[name]
-            page = section.put(entry.slot, b"".join(texts.get(name, ())))
+            page = section.put(entry.slot, b"".join(of_family))
             if page is not None:
                 self.changed[page] = section
         ordered = tuple(line.label_set for line in rendered)
         if ordered != entry.label_sets:
             self._keep_books(entry, ordered)
-        shape = tuple(texts)
         entry.families = self._shapes.setdefault(shape, shape)
 
     def _keep_books(self, entry: Entry, ordered: tuple[int, ...]) -> None:

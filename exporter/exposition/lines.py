@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from math import copysign
 from operator import itemgetter
 
 from prometheus_client import generate_latest
@@ -43,21 +44,44 @@ def openmetrics_name(metric: Metric) -> str:
     return metric.name.removesuffix("_total") if metric.kind == "counter" else metric.name
 
 
-def series(sample: Sample) -> str:
-    """Return what identifies the sample's series: `name{labels}`. Raises ValueError.
+class Writer:
+    """Writes samples' lines; neighbours often share their labels, and numbers are few."""
 
-    The number of label values must be that of the metric's label names.
-    """
-    names, values = sample.metric.labels, sample.labels
-    if sample.le:
-        names, values = (*names, "le"), (*values, sample.le)
-    return f"{sample.metric.name}{sample.suffix}{_labels(names, values)}"
+    __slots__ = ("_names", "_text", "_values")
+
+    def __init__(self) -> None:
+        self._names: tuple[str, ...] = ()
+        self._values: tuple[str, ...] = ()
+        self._text = ""
+
+    def line(self, sample: Sample) -> bytes:
+        """Return the sample's line. Raises ValueError.
+
+        The number of label values must be that of the metric's label names.
+        """
+        metric, values, value, suffix, le = sample
+        names = metric.labels
+        if le:
+            text = _labels((*names, "le"), (*values, le))
+        elif values is self._values and names is self._names:
+            text = self._text
+        else:
+            text = self._text = _labels(names, values)
+            self._names, self._values = names, values
+        number = _number(value) if value else _zero(value)
+        return f"{metric.name}{suffix}{text} {number}\n".encode()
 
 
-def line(of_series: str, value: float) -> bytes:
-    """Return the line of a series with its value."""
-    number: str = floatToGoString(value)  # type: ignore[no-untyped-call]  # it has no annotations
-    return f"{of_series} {number}\n".encode()
+def _zero(value: float) -> str:
+    """Tell 0 from -0, which are one key of a cache."""
+    return "0.0" if copysign(1.0, value) > 0 else "-0.0"
+
+
+@lru_cache(maxsize=4096)
+def _number(value: float) -> str:
+    """Write a number as the client does; most are one of a few (1, a template's requests)."""
+    written: str = floatToGoString(value)  # type: ignore[no-untyped-call]  # it has no annotations
+    return written
 
 
 def _family(metric: Metric) -> Family:

@@ -1,6 +1,7 @@
 """Pods and their containers, and the restarts of each workload over a day."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from exporter.contract import Metric, Publisher, Reading, Sample
 from exporter.kinds.words import CONTAINER, POD, bounded, gauge
@@ -73,6 +74,8 @@ METRICS = (
     *(RESTARTS, WAITING, TERMINATED, LAST_TERMINATED),
 )
 
+LOOK = timedelta(minutes=1)
+"""How often restarts are looked at for their age."""
 COMPLETED = "Completed"
 REASONS = frozenset(
     {
@@ -140,12 +143,14 @@ def samples(pod: WatchedPod) -> Iterator[Sample]:
     ):
         if value is not None:
             yield Sample(metric, whole, value)
-    for container in pod.containers:
-        yield from _container_samples(container, (*named, container.name, *workload))
+    labels = [(*named, container.name, *workload) for container in pod.containers]
+    for container, one in zip(pod.containers, labels, strict=True):
+        yield Sample(RESTARTS, one, float(container.restarts))
+    for container, one in zip(pod.containers, labels, strict=True):
+        yield from _trouble(container, one)
 
 
-def _container_samples(container: ContainerView, labels: tuple[str, ...]) -> Iterator[Sample]:
-    yield Sample(RESTARTS, labels, float(container.restarts))
+def _trouble(container: ContainerView, labels: tuple[str, ...]) -> Iterator[Sample]:
     if container.waiting_reason is not None:
         reason = bounded(container.waiting_reason, WAITING_REASONS)
         yield Sample(WAITING, (*labels, reason), 1.0)
@@ -165,6 +170,7 @@ class PodPublisher:
         self._clock = clock
         self._log = RestartLog()
         self._published: dict[Subject, int] = {}
+        self._looked = clock.now()
         self.sweep = publisher.sweep
         self.failed = publisher.failed
 
@@ -189,10 +195,13 @@ class PodPublisher:
         self._publisher.begin()
 
     def alive(self) -> None:
-        """Let go of restarts that are older than a day; bookmarks come every minute."""
-        for subject, value in self._published.items():
-            if value:
-                self._publish(subject)
+        """Let go of restarts that are older than a day, once a minute."""
+        now = self._clock.now()
+        if now - self._looked >= LOOK:
+            self._looked = now
+            for subject, value in self._published.items():
+                if value:
+                    self._publish(subject)
         self._publisher.alive()
 
     def _publish(self, subject: Subject) -> None:

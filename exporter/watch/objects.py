@@ -79,25 +79,25 @@ class Page(View, Generic[T], frozen=True):
     items: list[T] | None = None
 
 
-class Event(View, frozen=True):
-    """One line of a watch; the object is decoded when the type says what it is."""
+class Event(View, Generic[T], frozen=True):
+    """One line of a watch; a bookmark's object is one of the kind with its metadata alone."""
 
     type: str
-    object: msgspec.Raw
-
-
-class Marker(View, frozen=True):
-    """The object of a BOOKMARK."""
-
-    metadata: Meta = NO_META
+    object: T
 
 
 class Status(View, frozen=True):
-    """The object of an ERROR."""
+    """What an ERROR tells."""
 
     code: int = 0
     reason: str | None = None
     message: str | None = None
+
+
+class ErrorEvent(View, frozen=True, tag_field="type", tag="ERROR"):
+    """The line that ends a watch before its time."""
+
+    object: Status = Status()
 
 
 class Condition(View, frozen=True):

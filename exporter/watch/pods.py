@@ -27,11 +27,9 @@ from exporter.watch.objects import (
     OwnerReference,
     Pod,
     ReplicaSet,
-    condition,
-    holds,
 )
 from exporter.watch.reflector import SILENCE, Reflector
-from exporter.watch.requests import limits, requests, reserved
+from exporter.watch.requests import counted
 from exporter.watch.shared import Shared
 from exporter.watch.starting import Starting
 
@@ -148,6 +146,8 @@ def pod_record(pod: Pod, replica_sets: Mapping[str, ReplicaSetRecord]) -> PodRec
     labels = meta.labels or {}
     owner = meta.controller
     workload, workload_type = workload_of(owner, labels, replica_sets)
+    amounts = counted(pod.spec)
+    ready, not_scheduled = _conditions(status.conditions)
     statuses = [*(status.init_container_statuses or ()), *(status.container_statuses or ())]
     return PodRecord(
         namespace=meta.namespace,
@@ -156,24 +156,30 @@ def pod_record(pod: Pod, replica_sets: Mapping[str, ReplicaSetRecord]) -> PodRec
         labels=labels,
         annotations=_for_scrapers(meta.annotations),
         ip=status.pod_ip or "",
-        ready=holds(status.conditions, "Ready") and meta.deletion_timestamp is None,
+        ready=ready and meta.deletion_timestamp is None,
         workload=workload,
         workload_type=workload_type,
         phase=status.phase or "Unknown",
-        reason=status.reason or _not_scheduled(status.conditions),
+        reason=status.reason or not_scheduled,
         node=pod.spec.node_name or "",
         created=meta.creation_timestamp,
         containers=[container_record(one) for one in statuses],
-        requests=requests(pod.spec),
-        limits=limits(pod.spec),
-        reserved=reserved(pod.spec),
+        requests=amounts.requests,
+        limits=amounts.limits,
+        reserved=amounts.reserved,
         owner=owner,
     )
 
 
-def _not_scheduled(conditions: list[Condition] | None) -> str:
-    scheduled = condition(conditions, "PodScheduled")
-    return "" if scheduled is None else scheduled.reason or ""
+def _conditions(conditions: list[Condition] | None) -> tuple[bool, str]:
+    """Return whether the pod is Ready, and why it has no node; one look, for pods are many."""
+    ready, not_scheduled = False, ""
+    for one in conditions or ():
+        if one.type == "Ready":
+            ready = one.status == "True"
+        elif one.type == "PodScheduled":
+            not_scheduled = one.reason or ""
+    return ready, not_scheduled
 
 
 def _for_scrapers(annotations: Mapping[str, str] | None) -> Mapping[str, str]:

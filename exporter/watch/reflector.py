@@ -18,7 +18,7 @@ from exporter.ports import KubeApi, Response
 from exporter.shared.clock import Clock
 from exporter.shared.errors import GoneError, PermanentError, TransientError
 from exporter.watch.lines import CAP, LineSplitter
-from exporter.watch.objects import INITIAL_EVENTS_END, Event, Marker, Page, Status, Watched
+from exporter.watch.objects import INITIAL_EVENTS_END, ErrorEvent, Event, Meta, Page, Watched
 
 ObjectT = TypeVar("ObjectT", bound=Watched)
 HandledT_contra = TypeVar("HandledT_contra", contravariant=True)
@@ -103,10 +103,13 @@ class Reflector(Generic[ObjectT]):
         self._handler = handler
         self._silence = silence.total_seconds()
         self._line_cap = line_cap
-        self._objects = msgspec.json.Decoder(kind)
         self._pages = msgspec.json.Decoder(Page[kind])  # type: ignore[valid-type]  # built at run time
-        self._events = msgspec.json.Decoder(Event)
+        self._events: msgspec.json.Decoder[Event[ObjectT]] = msgspec.json.Decoder(
+            Event[kind]  # type: ignore[valid-type]  # the same
+        )
         self._version = ""
+        self._moved = False
+        """Something has arrived that the handler was not told to be alive for yet."""
         self._listing = False
         self._watch_list = True
         self._failures_in_a_row = 0
@@ -178,6 +181,7 @@ class Reflector(Generic[ObjectT]):
         self._progress()
 
     def _progress(self) -> None:
+        self._moved = False
         self._failures_in_a_row = 0
         self._handler.alive()
 
@@ -217,6 +221,8 @@ class Reflector(Generic[ObjectT]):
                     await asyncio.sleep(0)
             if lines.skipped > skipped:
                 self._handler.failed(Failure.TOO_LONG)
+            if self._moved:
+                self._progress()
         if lines.cut:
             self._failed(Failure.CUT)
         elif self._listing:
@@ -231,35 +237,41 @@ class Reflector(Generic[ObjectT]):
 
     def _on_line(self, line: bytes) -> None:
         try:
-            self._on_event(self._events.decode(line))
+            event = self._events.decode(line)
         except msgspec.DecodeError:
-            self._handler.failed(Failure.UNREADABLE)
-
-    def _on_event(self, event: Event) -> None:
+            self._on_odd_line(line)
+            return
+        obj = event.object
         match event.type:
             case "ADDED" | "MODIFIED":
-                obj = self._objects.decode(event.object)
                 self._handler.on_object(obj)
                 self._moved_to(obj.metadata.resource_version)
             case "DELETED":
-                obj = self._objects.decode(event.object)
                 self._handler.on_delete(obj.metadata.uid)
                 self._moved_to(obj.metadata.resource_version)
             case "BOOKMARK":
-                self._on_bookmark(msgspec.json.decode(event.object, type=Marker))
+                self._on_bookmark(obj.metadata)
             case _:
-                status = msgspec.json.decode(event.object, type=Status)
-                raise _ListAgainError(Failure.GONE if status.code == 410 else Failure.UNAVAILABLE)
+                self._on_odd_line(line)
 
-    def _on_bookmark(self, marker: Marker) -> None:
-        version = marker.metadata.resource_version
-        if self._listing and marker.metadata.annotation(INITIAL_EVENTS_END) == "true":
-            self._listed(version)
+    def _on_odd_line(self, line: bytes) -> None:
+        """Take a line that tells of no object: an ERROR, or nothing that can be read."""
+        try:
+            error = msgspec.json.decode(line, type=ErrorEvent)
+        except msgspec.DecodeError:
+            self._handler.failed(Failure.UNREADABLE)
         else:
-            self._moved_to(version)
+            gone = error.object.code == 410
+            raise _ListAgainError(Failure.GONE if gone else Failure.UNAVAILABLE)
+
+    def _on_bookmark(self, meta: Meta) -> None:
+        if self._listing and meta.annotation(INITIAL_EVENTS_END) == "true":
+            self._listed(meta.resource_version)
+        else:
+            self._moved_to(meta.resource_version)
 
     def _moved_to(self, version: str) -> None:
         """Note how far the stream is; a listing counts for nothing until it is complete."""
         if not self._listing:
             self._version = version
-            self._progress()
+            self._moved = True

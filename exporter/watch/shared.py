@@ -33,11 +33,12 @@ class Shared(Generic[KeptT]):
         self._backlogs: set[_Backlog] = set()
 
     def put(self, obj: KeptT) -> None:
-        """Keep `obj` and tell the followers."""
-        self.objects[obj.uid] = obj
+        """Keep `obj` and tell the followers, if it differs: most changes are none of ours."""
         if self._marked is not None:
             self._marked.add(obj.uid)
-        self._tell(lambda backlog: backlog.changed.add(obj.uid))
+        if self.objects.get(obj.uid) != obj:
+            self.objects[obj.uid] = obj
+            self._tell(lambda backlog: backlog.changed.add(obj.uid))
 
     def on_delete(self, uid: str) -> None:
         """Forget an object and tell the followers."""

@@ -12,7 +12,7 @@ import pytest
 from exporter.shared.clock import SystemClock
 from exporter.shared.kube_client import KubeConnection
 from exporter.watch.api import KubeReads
-from exporter.watch.objects import Node
+from exporter.watch.objects import Node, ReplicaSet, Watched
 from exporter.watch.reflector import Reflector
 from tests.bed.process import wait_until
 from tests.bed.scripted_api import Answer, ScriptedApi, bookmark, event, refusal, status
@@ -49,7 +49,7 @@ class Notebook:
         self.smallest_since_sync: int | None = None
         self._marked: set[str] = set()
 
-    def on_object(self, obj: Node) -> None:
+    def on_object(self, obj: Watched) -> None:
         self.told.append(f"object {obj.metadata.uid}")
         self.known[obj.metadata.uid] = obj.metadata.resource_version
         self._marked.add(obj.metadata.uid)
@@ -92,14 +92,19 @@ class Stage:
         self.connection = KubeConnection(kubeconfig, user_agent="runbookd-exporter")
         self._task: asyncio.Task[None] | None = None
 
-    async def play(self, *script: Answer, line_cap: int = 16 * 1024 * 1024) -> None:
+    async def play(
+        self,
+        *script: Answer,
+        line_cap: int = 16 * 1024 * 1024,
+        kind: type[Node | ReplicaSet] = Node,
+    ) -> None:
         """Start the reflector on this script."""
         self.api.script.extend(script)
         reflector = Reflector(
             KubeReads(self.connection),
             self.clock,
             "/api/v1/nodes",
-            Node,
+            kind,
             self.notebook,
             silence=QUIET,
             line_cap=line_cap,
@@ -205,6 +210,18 @@ async def test_a_410_in_the_stream_lists_again_without_a_hole(stage: Stage) -> N
     await stage.until(lambda: set(stage.notebook.known) == {"a", "b"}, "c swept")
     assert stage.notebook.smallest_since_sync == 2
     assert stage.notebook.failures[0] == "gone"
+
+
+async def test_an_error_is_told_from_an_object_whatever_the_kind(stage: Stage) -> None:
+    # A Status has a status that is text: it is no Node, but reads like a kind without a status.
+    await stage.play(
+        Answer(listing("a") + event("ERROR", status(410, "too old"))),
+        Answer(listing("b", version="20") + event("ERROR", status(500))),
+        Answer(listing("c", version="30"), then="hold"),
+        kind=ReplicaSet,
+    )
+    await stage.until(lambda: set(stage.notebook.known) == {"c"}, "listed again twice")
+    assert stage.notebook.failures == ["gone", "unavailable"]
 
 
 async def test_a_410_answer_to_a_resumed_watch_lists_again(stage: Stage) -> None:

@@ -2,10 +2,11 @@
 
 from exporter.ports import Resources
 from exporter.watch.objects import Amounts, Container, PodSpec, Requirements
-from exporter.watch.requests import limits, requests, reserved
+from exporter.watch.requests import counted
 
 MI = 1024.0 * 1024
 NOTHING = Container()
+UNKNOWN = Resources(None, None)
 
 
 def asks(cpu: str | None, memory: str | None = None, *, stays: bool = False) -> Container:
@@ -16,21 +17,21 @@ def asks(cpu: str | None, memory: str | None = None, *, stays: bool = False) -> 
 
 def test_containers_are_summed_exactly() -> None:
     spec = PodSpec(containers=[asks("100m", "64Mi"), asks("200m", "64Mi")])
-    assert requests(spec) == limits(spec) == reserved(spec) == Resources(0.3, 128 * MI)
+    assert counted(spec) == (Resources(0.3, 128 * MI),) * 3
 
 
 def test_where_one_container_asks_for_nothing_the_sum_is_unknown_but_reserved() -> None:
     spec = PodSpec(containers=[asks("100m", "64Mi"), asks(None, "64Mi")])
-    assert requests(spec) == Resources(None, 128 * MI)
-    assert reserved(spec) == Resources(0.1, 128 * MI)
-    assert requests(PodSpec(containers=[NOTHING])) == Resources(None, None)
-    assert reserved(PodSpec(containers=[NOTHING])) == Resources(0.0, 0.0)
-    assert requests(PodSpec()) == Resources(None, None)
+    assert counted(spec).requests == Resources(None, 128 * MI)
+    assert counted(spec).reserved == Resources(0.1, 128 * MI)
+    nothing = counted(PodSpec(containers=[NOTHING]))
+    assert nothing == (UNKNOWN, UNKNOWN, Resources(0.0, 0.0))
+    assert counted(PodSpec()) == nothing
 
 
 def test_a_sidecar_runs_and_an_init_container_has_ended() -> None:
     spec = PodSpec(containers=[asks("100m")], init_containers=[asks("1"), asks("50m", stays=True)])
-    assert requests(spec).cpu == 0.15
+    assert counted(spec).requests.cpu == 0.15
 
 
 def test_the_scheduler_reserves_the_most_that_is_asked_for_at_one_time() -> None:
@@ -38,7 +39,7 @@ def test_the_scheduler_reserves_the_most_that_is_asked_for_at_one_time() -> None
     web = asks("700m")
 
     def needed(*before: Container) -> float | None:
-        return reserved(PodSpec(containers=[web], init_containers=list(before))).cpu
+        return counted(PodSpec(containers=[web], init_containers=list(before))).reserved.cpu
 
     assert needed() == 0.7
     assert needed(first) == 1.0
@@ -49,18 +50,18 @@ def test_the_scheduler_reserves_the_most_that_is_asked_for_at_one_time() -> None
 
 def test_overhead_is_reserved_and_not_asked_for() -> None:
     spec = PodSpec(containers=[asks("100m", "64Mi")], overhead=Amounts("250m", "120Mi"))
-    assert requests(spec).cpu == 0.1
-    assert reserved(spec) == Resources(0.35, 184 * MI)
+    assert counted(spec).requests.cpu == 0.1
+    assert counted(spec).reserved == Resources(0.35, 184 * MI)
 
 
 def test_what_the_pod_as_a_whole_asks_for_stands_above_its_containers() -> None:
     whole = Requirements(Amounts("2"), Amounts("3"))
     spec = PodSpec(containers=[NOTHING, asks("100m", "64Mi")], resources=whole)
-    assert requests(spec) == Resources(2.0, None)
-    assert limits(spec) == Resources(3.0, None)
-    assert reserved(spec) == Resources(2.0, 64 * MI)
+    assert counted(spec).requests == Resources(2.0, None)
+    assert counted(spec).limits == Resources(3.0, None)
+    assert counted(spec).reserved == Resources(2.0, 64 * MI)
 
 
 def test_equal_amounts_are_one_object() -> None:
     one, other = (PodSpec(containers=[asks("100m", "64Mi")]) for _ in range(2))
-    assert requests(one) is requests(other)
+    assert counted(one) is counted(other)

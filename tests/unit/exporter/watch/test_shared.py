@@ -134,3 +134,24 @@ async def test_the_end_of_the_stream_ends_its_followers() -> None:
     await a_while()
     shared.end()
     await asyncio.wait_for(task, 1)
+
+
+async def test_what_did_not_change_is_told_to_nobody_and_stays_in_a_relist() -> None:
+    shared: Shared[Thing] = Shared()
+    shared.begin()
+    shared.put(Thing("a", 1))
+    shared.sweep()
+    notes = Notes()
+    task = asyncio.create_task(shared.follow(notes))
+    await a_while()
+    notes.taken()
+    shared.put(Thing("a", 1))
+    await a_while()
+    assert notes.taken() == []
+    shared.begin()
+    shared.put(Thing("a", 1))
+    shared.sweep()
+    await a_while()
+    assert notes.taken() == ["alive"]
+    assert set(shared.objects) == {"a"}
+    await stop(task)
