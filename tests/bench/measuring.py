@@ -41,3 +41,8 @@ def peak_rss_mb(pid: int | None = None) -> float:
     """Return the most resident memory that a process has had, in MB of 10^6 bytes."""
     status = Path(f"/proc/{pid or 'self'}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+
+
+def forget_peak() -> None:
+    """Let the peak of this process count from now on (proc(5), clear_refs)."""
+    Path("/proc/self/clear_refs").write_text("5")
