@@ -215,6 +215,23 @@ def test_a_policy_that_only_observes_gives_no_right_to_change_anything(tmp_path:
     assert {verb for *_, verb in allowed([role])} == {"patch"}
 
 
+def test_replicas_share_a_postgresql_that_a_hook_brings_up_to_date(tmp_path: Path) -> None:
+    shared = {"replicas": 2, "postgres": {"secretName": "runbookd-store"}}
+    found = rendered(*values(tmp_path, {"responder": shared}))
+    (deployment,) = of_kind(found, "Deployment", "responder")
+    spec = deployment["spec"]
+    assert isinstance(spec, dict)
+    assert (spec["replicas"], "strategy" in spec) == (2, False)
+    assert of_kind(found, "PersistentVolumeClaim") == []
+    assert len(of_kind(found, "PodDisruptionBudget", "responder")) == 1
+    (job,) = of_kind(found, "Job", "migrate")
+    assert "pre-install,pre-upgrade" in str(job["metadata"])
+    (config,) = of_kind(found, "ConfigMap", "migrate")
+    assert "dsn_file: /etc/runbookd/store/dsn" in str(config["data"])
+    for each in found:
+        kubernetes_validate.validate(each, "1.31", strict=True)
+
+
 def test_no_config_map_is_too_large() -> None:
     for each in of_kind(rendered(), "ConfigMap"):
         assert len(json.dumps(each)) < CONFIG_MAP_BYTES
@@ -224,7 +241,8 @@ def test_no_config_map_is_too_large() -> None:
     ("setting", "said"),
     [
         ("exporter.replcas=2", "replcas"),
-        ("responder.replicas=2", "replicas"),
+        ("responder.replicas=2", "secretName"),  # replicas share a PostgreSQL
+        ("responder.postgres.secret=x", "secret"),
         ("monitoring.enabled=perhaps", "monitoring"),
         ("image.pullPolicy=Sometimes", "pullPolicy"),
         ("exporter.replicas=0", "replicas"),
