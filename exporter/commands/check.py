@@ -103,7 +103,7 @@ class Checking:
             seen = await look()
         except (TransientError, PermanentError) as error:
             step = "kubectl get pods -A -l app.kubernetes.io/name=kpi-exporter; its log"
-            finding = Finding(Mark.BAD, "Exporter", self.about, str(error), step)
+            finding = Finding(Mark.BAD, "Exporter", self.about, f"cannot be read: {error}", step)
             return self._report([finding], None)
         was = self.before.kpis if self.before else {}
         return self._report(examine(seen, self.feeds, was), seen)

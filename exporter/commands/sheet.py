@@ -36,7 +36,7 @@ def _lines(report: Report) -> Iterator[Text]:
 def _finding(finding: Finding, width: int) -> Iterator[Text]:
     named = f"{plain(finding.subject).ljust(width)}  " if finding.subject else ""
     yield Text.assemble(
-        ("  ", ""), (finding.mark, STYLES[finding.mark]), (f" {named}{plain(finding.text)}", "")
+        ("  ", ""), (finding.mark, STYLES[finding.mark]), (f" {named}{plain(finding.told)}", "")
     )
     if finding.step:
         yield Text(f"      → {plain(finding.step)}", "dim")

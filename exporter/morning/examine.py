@@ -52,8 +52,14 @@ def examine(
         findings += bounded(found) or [Finding(Mark.UNKNOWN, section, "", "nothing is known")]
     for judge in BEYOND:
         findings += bounded(list(judge(seen)))
+    unmeasured = []
     for kpi in CATALOGUE.values():
         if kpi.name in NODE_KPIS and seen.page.of(kpi.metric):
             continue  # told with what the node uses
-        findings += bounded(list(kpi_findings(seen.page, kpi, feeds.get(kpi.name, ()), before)))
+        told = list(kpi_findings(seen.page, kpi, feeds.get(kpi.name, ()), before))
+        findings += bounded(told)
+        unmeasured += [] if told else [kpi.title]
+    if unmeasured:
+        text = f"no enabled collector measures {', '.join(unmeasured)}"
+        findings.append(Finding(Mark.SHOWN, "KPIs", "", text))
     return findings + bounded(list(sources(seen)))

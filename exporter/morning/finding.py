@@ -25,6 +25,13 @@ class Finding:
     text: str
     step: str = ""
     """What to do next, mostly a command; only where there is something to do."""
+    was: str = ""
+    """What a value was in the report before, where it reads differently now."""
+
+    @property
+    def told(self) -> str:
+        """Return the text, with what was."""
+        return f"{self.text}, was {self.was}" if self.was else self.text
 
 
 MOST = 20

@@ -48,23 +48,24 @@ def values(page: Page) -> list[KpiValue]:
 def kpi_findings(
     page: Page, kpi: Kpi, collectors: Sequence[str], before: Mapping[str, float]
 ) -> Iterator[Finding]:
-    """Judge a KPI; `collectors` are those that measure it, `before` what it was, by key."""
+    """Judge a KPI; `collectors` are those that measure it, `before` what it was, by key.
+
+    Nothing is said of one that no enabled collector measures.
+    """
     found = page.of(kpi.metric)
-    if not found:
-        known = page.configured(collectors)
+    if not found and page.configured(collectors):
         has_target = page.value("kpi_target", kpi=kpi.name) is not None
-        mark = Mark.UNKNOWN if known and has_target else Mark.SHOWN
-        text = "not known" if known else "no enabled collector measures it"
-        yield Finding(mark, "KPIs", kpi.title, text)
+        mark = Mark.UNKNOWN if has_target else Mark.SHOWN
+        yield Finding(mark, "KPIs", kpi.title, "not known")
     for series in found:
         subject = _subject(kpi, series.labels)
         mark, bound = judged(page, kpi, series.labels)
-        text = amount(kpi.unit, series.value) + bound
-        was = before.get(KpiValue(kpi.name, subject, series.value, None).key)
-        text += f", was {amount(kpi.unit, was)}" if was is not None else ""
+        now = amount(kpi.unit, series.value)
+        then = before.get(KpiValue(kpi.name, subject, series.value, None).key)
+        was = amount(kpi.unit, then) if then is not None else now
         named = f"{kpi.title}, {subject}" if subject else kpi.title
         step = _step(kpi, series.labels) if mark is Mark.BAD else ""
-        yield Finding(mark, "KPIs", named, text, step)
+        yield Finding(mark, "KPIs", named, now + bound, step, "" if was == now else was)
 
 
 def _step(kpi: Kpi, labels: Mapping[str, str]) -> str:

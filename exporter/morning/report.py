@@ -65,7 +65,7 @@ class Report:
         lines += ["## Findings", "", "| | part | subject | finding | next step |"]
         lines += ["|---|---|---|---|---|"]
         for each in self.findings:
-            cells = (each.section, each.subject, each.text, each.step)
+            cells = (each.section, each.subject, each.told, each.step)
             lines.append(f"| {each.mark} | {' | '.join(map(cell, cells))} |")
         return "\n".join(lines) + "\n"
 
@@ -81,7 +81,7 @@ class Report:
         open_findings = [each for each in self.findings if each.mark in (Mark.BAD, Mark.UNKNOWN)]
         lines += ["*Findings*"] if open_findings else []
         for each in open_findings:
-            lines.append(_escaped(f"{each.mark} {each.section} {each.subject}: {each.text}"))
+            lines.append(_escaped(f"{each.mark} {each.section} {each.subject}: {each.told}"))
             lines += [_escaped(f"      → {each.step}")] if each.step else []
         return _cut(lines)
 

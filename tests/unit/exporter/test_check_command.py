@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import signal
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -146,6 +148,7 @@ async def test_an_exporter_that_cannot_be_read_is_the_finding_and_is_sent(
         assert len(sink.received) == 1
     assert result.exit_code == 1
     assert "Exporter\n  ✗ 127.0.0.1:" in result.output
+    assert "cannot be read: " in result.output
     assert not file.exists()
 
 
@@ -217,6 +220,26 @@ async def test_a_file_that_is_no_history_is_left_alone(exporter: Exporter, tmp_p
         assert result.exit_code == 1
         assert "name another file" in result.output
         assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize(("output", "between"), [("table", "───"), ("json", '{"about"')])
+async def test_a_watch_looks_again_until_it_is_stopped_and_exits_as_its_last_look(
+    exporter: Exporter, output: str, between: str
+) -> None:
+    arguments = ("--from", exporter.url, "--watch", "50ms", "--output", output)
+    watching = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "exporter", "check", *arguments), stdout=asyncio.subprocess.PIPE
+    )
+    assert watching.stdout is not None
+    shown = ""
+    while shown.count(between) < 3:
+        line = (await asyncio.wait_for(watching.stdout.readline(), 20)).decode()
+        assert line
+        shown += line if line.startswith(between) else ""
+    watching.send_signal(signal.SIGINT)
+    rest, _ = await asyncio.wait_for(watching.communicate(), 20)
+    assert watching.returncode == 1
+    assert b"\x1b" not in rest
 
 
 @pytest.mark.parametrize(

@@ -255,24 +255,30 @@ def test_probes_and_databases_tell_what_they_saw() -> None:
 
 def test_a_kpi_is_judged_by_what_the_exporter_says_and_never_guessed() -> None:
     target = 'kpi_target{kpi="error_ratio",comparison="below"} 0.01\n'
-    assert findings(UP + target, "KPIs")[1] == (Mark.UNKNOWN, "Error ratio", "not known")
+    assert findings(UP + target, "KPIs")[0] == (Mark.UNKNOWN, "Error ratio", "not known")
     for value, within, mark in ((0.002, 1, Mark.GOOD), (0.05, 0, Mark.BAD)):
         text = UP + target + f"kpi_error_ratio{{{WEB}}} {value}\n"
         text += f'kpi_within_target{{kpi="error_ratio",{WEB}}} {within}\n'
         shown = f"{value * 100:.2f} % (target < 1.00 %)"
-        assert findings(text, "KPIs")[1] == (mark, "Error ratio, default/web", shown)
+        assert findings(text, "KPIs")[0] == (mark, "Error ratio, default/web", shown)
     text = UP + f"kpi_throughput{{{WEB}}} 5\n"
     shown = "5.0 requests/s"
-    assert findings(text, "KPIs")[2] == (Mark.SHOWN, "Throughput, default/web", shown)
+    assert findings(text, "KPIs")[1] == (Mark.SHOWN, "Throughput, default/web", shown)
 
 
 def test_a_kpi_stands_beside_what_it_was() -> None:
     text = UP + f"kpi_error_ratio{{{WEB}}} 0.002\n"
-    before = {"error_ratio default/web": 0.001, "error_ratio default/other": 0.5}
-    found = examine(Observed(Page(text), NOW), FEEDS, before)
-    assert [each.text for each in found if each.subject == "Error ratio, default/web"] == [
-        "0.20 %, was 0.10 %"
-    ]
+    for then, told in ((0.001, "0.20 %, was 0.10 %"), (0.002001, "0.20 %")):
+        before = {"error_ratio default/web": then, "error_ratio default/other": 0.5}
+        found = examine(Observed(Page(text), NOW), FEEDS, before)
+        [web] = [each for each in found if each.subject == "Error ratio, default/web"]
+        assert (web.text, web.told) == ("0.20 %", told)
+
+
+def test_what_no_enabled_collector_measures_is_one_line() -> None:
+    [(mark, _, text)] = findings("", "KPIs")
+    assert mark is Mark.SHOWN
+    assert all(kpi.title in text for kpi in CATALOGUE.values())
 
 
 def test_a_part_that_is_not_enabled_is_shown_and_one_that_tells_nothing_is_unknown() -> None:
