@@ -5,7 +5,7 @@ BIN = .venv/bin
 GIVEN = $(and $(KUBECONFIG),$(IMAGE))
 CLUSTER = $(PYTHON) tests/bed/setup.py --cluster && $(BIN)/python -m tests.bed.cluster.real build --images
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check e2e bench generate
+.PHONY: help setup demo test check e2e bench generate soak
 
 help:  ## show this
 	@echo 'runbookd: make TARGET'
@@ -38,3 +38,6 @@ generate: setup  ## write anew what is made from the code: the chart's rules and
 
 pictures: setup  ## take the README's pictures anew, of a bad release on the bed; a minute
 	@$(BIN)/python -m tests.bed.screenshots
+
+soak: setup  ## half an hour of 10,000 pods that change, relists and outages; SECONDS=1800
+	@$(BIN)/python -m tests.soak

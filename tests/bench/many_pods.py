@@ -27,6 +27,7 @@ class Server:
 
     url: str
     kubeconfig: Path
+    pid: int
 
     async def order(self, command: str, **query: int) -> str:
         """POST one of the server's commands and return its answer."""
@@ -53,7 +54,7 @@ async def server(root: Path, count: int) -> AsyncIterator[Server]:
     async def ready() -> bool:
         return port.exists() and bool(port.read_text())
 
-    async with await Process.start(argv, log=folder / "log", name="pods", ready=ready):
+    async with await Process.start(argv, log=folder / "log", name="pods", ready=ready) as process:
         url = f"http://127.0.0.1:{port.read_text()}"
         config = {
             "current-context": "bench",
@@ -63,7 +64,7 @@ async def server(root: Path, count: int) -> AsyncIterator[Server]:
         }
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_text(json.dumps(config))
-        yield Server(url, kubeconfig)
+        yield Server(url, kubeconfig, process.pid)
 
 
 class Exporter:
