@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 GIVEN = $(and $(KUBECONFIG),$(IMAGE))
+E2E = $(BIN)/python -m pytest
 CLUSTER = $(PYTHON) tests/bed/setup.py --cluster && $(BIN)/python -m tests.bed.cluster.real build --images
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check e2e bench generate soak
@@ -28,7 +29,9 @@ test: setup  ## everything but the linters, with real parts on loopback; a quart
 
 e2e: setup  ## on a real Kubernetes with really built images; as root, half an hour the first time, then minutes
 	@$(if $(GIVEN),echo 'e2e: what every cluster can show is shown on yours',$(CLUSTER))
-	$(if $(GIVEN),CLUSTER=given,CLUSTER=real) $(BIN)/python -m pytest tests/e2e $(if $(GIVEN),,tests/contracts/cluster)
+	$(if $(GIVEN),CLUSTER=given $(E2E) tests/e2e,CLUSTER=real $(E2E) tests/contracts/cluster)
+	$(if $(GIVEN),,$(E2E) tests/e2e --ignore=tests/e2e/product)
+	$(if $(GIVEN),,$(E2E) tests/e2e/product)
 
 bench: setup  ## measure beside the peers; BENCH="scrape webhooks" picks, BENCH_JSON=FILE keeps the figures
 	@$(BIN)/python -m tests.bench $(BENCH) $(if $(BENCH_JSON),--json $(BENCH_JSON))
