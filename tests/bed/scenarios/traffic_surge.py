@@ -11,8 +11,10 @@ from tests.bed.story import Story
 
 AUTOSCALER = "task-manager-hpa"
 MINIMUM = 2
-SURGE = 120.0
-"""Requests a second beside the usual ones; three pods with a tenth of a core serve a hundred."""
+SURGE = 300.0
+"""Requests a second beside the usual ones; three pods with a tenth of a core serve some 200."""
+TASKS = "INSERT INTO tasks (title) SELECT 'task ' || n FROM generate_series(1, 50) AS n"
+"""A page full of them, so that an answer takes what it would."""
 
 
 def nobody_released(policy: str) -> str:
@@ -21,7 +23,8 @@ def nobody_released(policy: str) -> str:
 
 
 async def play(bed: Bed, story: Story) -> bool:
-    """Send three times the usual load for a while."""
+    """Send many times the usual load for a while."""
+    await bed.postgres.execute(TASKS, "taskmanager")
     await bed.cluster.apply(manifests.autoscaler(AUTOSCALER, MINIMUM))
     seen: list[int] = []
 
