@@ -152,17 +152,22 @@ NETWORK = Row(
     (
         Lines(
             title="Network of the nodes",
-            about="Of their default interfaces; sent below 0.",
+            about="Of each interface that leads out of the node; sent below 0.",
             unit="Bps",
             queries=(
                 Query(
-                    rate("kpi_node_network_receive_bytes_total", "node", where=OF_NODE),
-                    "{{node}} received",
+                    rate(
+                        "kpi_node_network_receive_bytes_total", "node", "interface", where=OF_NODE
+                    ),
+                    "{{node}} {{interface}} received",
                     SUMMARY_STEP,
                 ),
                 Query(
-                    "-" + rate("kpi_node_network_transmit_bytes_total", "node", where=OF_NODE),
-                    "{{node}} sent",
+                    "-"
+                    + rate(
+                        "kpi_node_network_transmit_bytes_total", "node", "interface", where=OF_NODE
+                    ),
+                    "{{node}} {{interface}} sent",
                     SUMMARY_STEP,
                 ),
             ),

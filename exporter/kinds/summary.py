@@ -1,5 +1,6 @@
 """Disks and network of a node, its pods and their volumes, as its kubelet's summary tells them."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from exporter.contract import Metric, Reading, Sample
@@ -30,18 +31,19 @@ VOLUME = (
     gauge("kpi_volume_inodes", "Inodes of the claim's filesystem.", CLAIM),
     gauge("kpi_volume_inodes_free", "Inodes that are free on it.", CLAIM),
 )
+_INTERFACE = ("node", "interface")
 NODE_NETWORK = (
     Metric(
         "kpi_node_network_receive_bytes_total",
-        "Bytes received by the node's default interface since it came up.",
+        "Bytes received by an interface of the node since it came up; not by those of pods.",
         "counter",
-        _NODE,
+        _INTERFACE,
     ),
     Metric(
         "kpi_node_network_transmit_bytes_total",
-        "Bytes sent by the node's default interface since it came up.",
+        "Bytes sent by an interface of the node since it came up; not by those of pods.",
         "counter",
-        _NODE,
+        _INTERFACE,
     ),
 )
 POD_NETWORK = (
@@ -60,6 +62,13 @@ POD_NETWORK = (
 )
 METRICS = (UP, FAILURES, *FILESYSTEM, *VOLUME, *NODE_NETWORK, *POD_NETWORK)
 KPIS = ("node_disk_ratio", "volume_disk_ratio")
+
+OF_PODS = re.compile(
+    r"lo$|veth|eni|cali|cilium|lxc|cni|docker|br-|virbr|flannel|weave|tunl|vxlan|geneve|gre|sit|ip6"
+    r"|kube-|nodelocaldns|dummy|ifb"
+)
+"""Beginnings of names that container networks give: one for each pod, or for what is in between."""
+MOST_INTERFACES = 10
 
 
 class Filesystem(View, frozen=True):
@@ -83,9 +92,10 @@ class Filesystem(View, frozen=True):
         return 1.0 - self.available_bytes / self.capacity_bytes
 
 
-class Network(View, frozen=True):
-    """Counters of the default interface."""
+class Interface(View, frozen=True):
+    """Counters of an interface."""
 
+    name: str = ""
     rx_bytes: int | None = None
     tx_bytes: int | None = None
 
@@ -93,6 +103,12 @@ class Network(View, frozen=True):
     def counters(self) -> tuple[int | None, int | None]:
         """Received, sent."""
         return self.rx_bytes, self.tx_bytes
+
+
+class Network(Interface, frozen=True):
+    """Counters of the default interface, where the kubelet knows it (`eth0`), and of each."""
+
+    interfaces: list[Interface] | None = None
 
 
 class ClaimReference(View, frozen=True):
@@ -154,8 +170,8 @@ def samples(node: str, summary: Summary, pods: Mapping[str, WatchedPod]) -> Iter
     """Describe a node; `pods` are those known, by uid, and others are left out until they are."""
     for name, filesystem in _filesystems(summary.node).items():
         yield from _known(FILESYSTEM, (node, name), filesystem.amounts)
-    if summary.node.network is not None:
-        yield from _known(NODE_NETWORK, (node,), summary.node.network.counters)
+    for interface in _own_interfaces(summary.node.network):
+        yield from _known(NODE_NETWORK, (node, interface.name), interface.counters)
     for one in summary.pods or ():
         pod = pods.get(one.pod_ref.uid)
         if pod is not None and one.network is not None:
@@ -181,6 +197,13 @@ def _filesystems(node: NodeSummary) -> Mapping[str, Filesystem]:
     runtime = node.runtime or Runtime()
     found = {"node": node.fs, "image": runtime.image_fs, "container": runtime.container_fs}
     return {name: one for name, one in found.items() if one is not None}
+
+
+def _own_interfaces(network: Network | None) -> list[Interface]:
+    """Return the interfaces that lead out of the node, a few at most."""
+    given = [] if network is None else network.interfaces or [network]
+    found = {one.name: one for one in given if one.name and not OF_PODS.match(one.name)}
+    return [found[name] for name in sorted(found)[:MOST_INTERFACES]]
 
 
 def _claims(summary: Summary) -> Mapping[tuple[str, str], Volume]:

@@ -71,6 +71,25 @@ def test_a_claim_that_two_pods_share_is_told_once() -> None:
     assert len([line for line in told(raw) if line.startswith("kpi_volume")]) == 4
 
 
+def interfaces(network: object) -> set[str]:
+    raw = copy.deepcopy(RAW)
+    raw["node"]["network"] = network
+    found = [line for line in told(raw) if line.startswith("kpi_node_network_receive")]
+    return {line.partition('interface="')[2].partition('"')[0] for line in found}
+
+
+def test_a_nodes_own_interfaces_are_counted_and_not_those_of_its_pods() -> None:
+    def one(name: str) -> dict[str, object]:
+        return NETWORK | {"name": name}
+
+    names = ("eth0", "ens5", "lo", "veth1a2b", "eni1a2b3c4d5e6", "cali12", "cni0", "docker0")
+    assert interfaces({"name": "", "interfaces": [one(name) for name in names]}) == {"eth0", "ens5"}
+    assert interfaces(one("eth0")) == {"eth0"}
+    assert interfaces({"name": "", "interfaces": []}) == set()
+    many = {"interfaces": [one(f"eth{number}") for number in range(50)]}
+    assert len(interfaces(many)) == summary.MOST_INTERFACES
+
+
 POINTERS = frozenset(
     {"availableBytes", "capacityBytes", "inodes", "inodesFree", "rxBytes", "txBytes"}
     | {"network", "fs", "runtime", "imageFs", "containerFs", "volume", "pvcRef"}
