@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Request
+from playwright.async_api import Browser, Page, Request, expect
 
 from responder.domain.values import JsonObject
 from tests.bed import responder as beds
@@ -43,6 +43,8 @@ groups:
         labels: {namespace: default, workload: task-manager, workload_type: deployment}
 """
 TARGET = "deployment/default/task-manager"
+
+expect.set_options(timeout=20_000)  # of what is waited for: a rollout on a loaded machine
 
 
 @dataclass
