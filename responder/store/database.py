@@ -254,7 +254,13 @@ def _driver_errors(engine: AsyncEngine) -> tuple[type[Exception], ...]:
     driver = getattr(engine.dialect.dbapi, "asyncpg", None)
     if driver is None:
         return (sqlite3.Error, OSError)
-    return (driver.PostgresError, driver.InterfaceError, OSError)
+    # The internal one comes where the server throws a connection out in the middle of a request.
+    return (
+        driver.PostgresError,
+        driver.InterfaceError,
+        driver.InternalClientError,
+        OSError,
+    )
 
 
 @contextmanager
