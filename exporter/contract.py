@@ -115,6 +115,8 @@ class PolledSource:
     made_of: object = None
     """What tells the source from another of its name: it runs on over a reload of the settings that
     leaves this equal. None stands for the collector's whole section."""
+    close: Callable[[], Awaitable[None]] | None = None
+    """Lets go of connections when new settings end the source; safe while another one uses them."""
 
 
 @dataclass(frozen=True, slots=True)

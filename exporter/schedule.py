@@ -40,6 +40,9 @@ LONGEST_WAIT = 4
 STREAM_RESTART = timedelta(seconds=30)
 """Longest wait before a stream that ended is started again."""
 
+LETTING_GO = timedelta(seconds=5)
+"""Longest wait for connections that a source closes."""
+
 Own: TypeAlias = dict[str, Fragments]
 
 _log = get_log(__name__)
@@ -131,6 +134,8 @@ class Schedule:
         ]
         ended = [self._tasks.pop(state) for state in (*gone, *changed) if state in self._tasks]
         await cancel(*ended)
+        for state in (*gone, *changed):
+            await _let_go(state.source)
         for state in gone:
             self._forget(state)
         for state in changed:
@@ -339,6 +344,16 @@ class Schedule:
         if state.failed(reason, text):
             bug = error if reason == "bug" else None
             _log.warning("source fails", source=state.name, reason=reason, error=text, exc_info=bug)
+
+
+async def _let_go(source: Source) -> None:
+    """Close what a source that has ended held; a failure of that keeps nobody up."""
+    if isinstance(source, PolledSource) and source.close is not None:
+        try:
+            async with asyncio.timeout(LETTING_GO.total_seconds()):
+                await source.close()
+        except (OSError, RunbookdError, TimeoutError) as error:
+            _log.warning("source not closed", source=source.name, error=sources.told(error))
 
 
 def _is_cancelled() -> bool:

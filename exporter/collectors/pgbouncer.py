@@ -299,14 +299,18 @@ def _number(row: Row, column: str) -> float | None:
 
 def sources(settings: Settings, clients: Clients) -> Sequence[PolledSource]:
     """Return one source for each pgbouncer."""
+    made_of = settings.model_copy(update={"poolers": ()})
+    links = [(each, Link(each, clients.pgbouncer)) for each in settings.poolers]
     return [
         PolledSource(
             each.name,
             settings.interval,
             settings.timeout,
-            Pooler(each.name, Link(each, clients.pgbouncer), settings.max_pools).collect,
+            Pooler(each.name, link, settings.max_pools).collect,
+            made_of=(each, made_of),
+            close=link.close,
         )
-        for each in settings.poolers
+        for each, link in links
     ]
 
 

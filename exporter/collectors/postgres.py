@@ -176,6 +176,10 @@ class Server:
             Held(part) for part in parts(settings) if at.whole_server or not part.of_server
         ]
 
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._link.close()
+
     async def collect(self) -> Collected:
         """Ask for what is due. A database that cannot be reached is a sample of 0, not an error.
 
@@ -236,15 +240,18 @@ class Server:
 
 def sources(settings: Settings, clients: Clients) -> Sequence[PolledSource]:
     """Return one source for each database."""
+    made_of = settings.model_copy(update={"databases": ()})
+    servers = [(each, Server(each, settings, clients)) for each in settings.databases]
     return [
         PolledSource(
             each.name,
             settings.interval,
             settings.timeout,
-            Server(each, settings, clients).collect,
-            made_of=(each, settings.model_copy(update={"databases": ()})),
+            database.collect,
+            made_of=(each, made_of),
+            close=database.close,
         )
-        for each in settings.databases
+        for each, database in servers
     ]
 
 

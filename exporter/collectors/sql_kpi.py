@@ -241,7 +241,9 @@ def sources(settings: Settings, clients: Clients) -> Sequence[PolledSource]:
         together = sum((query.timeout for query in queries), timedelta(0))
         link = _link(database, clients, together)
         made += [
-            PolledSource(query.name, query.interval, together, Asked(query, link).collect)
+            PolledSource(
+                query.name, query.interval, together, Asked(query, link).collect, close=link.close
+            )
             for query in queries
         ]
     return made

@@ -69,6 +69,12 @@ class Link(Generic[ConnectionT]):
             self._dsn, self._connection = dsn, self._connect(dsn)
         return self._connection
 
+    async def close(self) -> None:
+        """Close the connection; a later one would be made anew."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
 
 def one_name_each(addresses: tuple[Address, ...]) -> None:
     """Raise ValueError when two places bear one name."""
