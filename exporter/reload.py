@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
+from exporter.changes import Changes
 from exporter.contract import Metric, Sample
-from exporter.schedule import Changes
 from exporter.settings import PREFIX, ExporterSettings
 from exporter.shared.clock import Clock
 from exporter.shared.config import ConfigError, Document, load_document, validate

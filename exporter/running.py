@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from exporter import itself, reload
 from exporter import schedule as schedules
+from exporter.changes import Changes, Wanted
 from exporter.clients.open import OpenClients
 from exporter.contract import CollectorSpec, Metric, OnDemand, PolledSource, Source
 from exporter.exposition import scrape
@@ -19,7 +20,7 @@ from exporter.exposition.scrape import Scrapes
 from exporter.exposition.store import FragmentStore
 from exporter.readings import TARGET, target_samples
 from exporter.reload import Reloader
-from exporter.schedule import Changes, Schedule, Wanted
+from exporter.schedule import Schedule
 from exporter.settings import ExporterSettings
 from exporter.shared.clock import Clock
 from exporter.shared.config import ConfigError, Problem, Section

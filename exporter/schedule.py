@@ -4,12 +4,12 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain
 from typing import TypeAlias
 
 from exporter import sources
+from exporter.changes import Changes, Wanted, let_go
 from exporter.contract import (
     Collected,
     Metric,
@@ -40,37 +40,9 @@ LONGEST_WAIT = 4
 STREAM_RESTART = timedelta(seconds=30)
 """Longest wait before a stream that ended is started again."""
 
-LETTING_GO = timedelta(seconds=5)
-"""Longest wait for connections that a source closes."""
-
 Own: TypeAlias = dict[str, Fragments]
 
 _log = get_log(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A source that is to run."""
-
-    collector: str
-    metrics: tuple[Metric, ...]
-    source: Source
-    made_of: object = None
-    """A running source that was made of the same is left alone."""
-
-    @property
-    def name(self) -> str:
-        """Return `collector/source`."""
-        return f"{self.collector}/{self.source.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What came of new settings: names of sources."""
-
-    started: tuple[str, ...] = ()
-    restarted: tuple[str, ...] = ()
-    stopped: tuple[str, ...] = ()
 
 
 class Schedule:
@@ -135,7 +107,7 @@ class Schedule:
         ended = [self._tasks.pop(state) for state in (*gone, *changed) if state in self._tasks]
         await cancel(*ended)
         for state in (*gone, *changed):
-            await _let_go(state.source)
+            await let_go(state.source)
         for state in gone:
             self._forget(state)
         for state in changed:
@@ -344,16 +316,6 @@ class Schedule:
         if state.failed(reason, text):
             bug = error if reason == "bug" else None
             _log.warning("source fails", source=state.name, reason=reason, error=text, exc_info=bug)
-
-
-async def _let_go(source: Source) -> None:
-    """Close what a source that has ended held; a failure of that keeps nobody up."""
-    if isinstance(source, PolledSource) and source.close is not None:
-        try:
-            async with asyncio.timeout(LETTING_GO.total_seconds()):
-                await source.close()
-        except (OSError, RunbookdError, TimeoutError) as error:
-            _log.warning("source not closed", source=source.name, error=sources.told(error))
 
 
 def _is_cancelled() -> bool:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from exporter.app import collectors, model
+from exporter.changes import Changes
 from exporter.exposition.store import FragmentStore
 from exporter.reload import METRICS, Reloader, SettingsReader
-from exporter.schedule import Changes
 from exporter.settings import ExporterSettings
 from exporter.shared.config import ConfigError, Problem
 from tests.fake_clients import START, FakeClock

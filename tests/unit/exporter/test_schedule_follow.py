@@ -7,9 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from exporter.changes import Changes, Wanted
 from exporter.contract import Collected, Metric, PolledSource, Publisher, Sample, StreamedSource
 from exporter.exposition.store import FragmentStore
-from exporter.schedule import FAMILIES, Changes, Schedule, Wanted
+from exporter.schedule import FAMILIES, Schedule
 from exporter.shared.errors import RunbookdError
 from tests.fake_clients import FakeClock
 
