@@ -90,7 +90,9 @@ class Frame:
             except web.HTTPException as error:
                 return await self._refusal(visit, error.status, error.text or error.reason)
             except TransientError as error:
-                return await self._refusal(visit, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+                # What is down, and where, is for those who may look at it.
+                said = str(error) if visit.visitor else "something is down here; try again soon"
+                return await self._refusal(visit, HTTPStatus.SERVICE_UNAVAILABLE, said)
             except PermanentError as error:
                 return await self._refusal(visit, HTTPStatus.BAD_REQUEST, str(error))
             except RunbookdError as error:

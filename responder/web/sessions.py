@@ -11,10 +11,13 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from exporter.shared.log import get_log
 from responder.engine.services import Services
 from responder.settings import Role
 from responder.store.sessions import Session
 from responder.web.auth import RANK, Authenticator
+
+log = get_log(__name__)
 
 KEPT = timedelta(days=1)
 """How long a session whose time is over stays in the store."""
@@ -68,6 +71,7 @@ class Sessions:
         async with self._services.store.transaction() as tx:
             await tx.sessions.forget(now - KEPT)
             await tx.sessions.begin(session)
+        log.info("logged_in", name=caller.name, session=session.id[:12])
         signed = _signature(token.strip().encode(errors="surrogateescape"), number, str(until))
         return f"{number}.{until}.{signed}"
 
@@ -95,7 +99,9 @@ class Sessions:
     async def end(self, session: str, by: str) -> bool:
         """End a session; False when there is none."""
         async with self._services.store.transaction() as tx:
-            return await tx.sessions.end(session, by)
+            has_ended = await tx.sessions.end(session, by)
+        log.info("session_ended", session=session[:12], by=by)
+        return has_ended
 
     async def in_force(self, limit: int) -> list[Session]:
         """Return the sessions in force, newest first."""

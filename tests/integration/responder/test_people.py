@@ -1,13 +1,16 @@
 """What people do to incidents on a running responder: report, hold, take over, decide, resolve."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import count
 
 import pytest
 import pytest_asyncio
+from typer.testing import CliRunner
 
 from exporter.shared.clock import SystemClock
+from responder.cli import app
 from responder.domain.values import Json, JsonObject
 from tests.bed import responder as beds
 from tests.bed.postgres import Postgres
@@ -204,6 +207,30 @@ async def test_a_person_who_holds_an_incident_can_act_on_its_target(alone: Alone
     await wait_until(acted, 30, "the runbook gave way to the person's run")
     assert await restarted(alone) != before
     await act(alone, f"/incidents/{incident['id']}/resolve")
+
+
+async def test_the_command_line_says_what_the_api_does(alone: Alone) -> None:
+    token = str(alone.places.token_file("oncall"))
+    reach = ["--url", alone.responder.url, "--token-file", token]
+
+    async def told(*words: str) -> str:
+        result = await asyncio.to_thread(CliRunner().invoke, app, [*words, *reach])
+        assert result.exit_code == 0, result.output
+        return result.output.strip()
+
+    said = await told("incidents", "open", "It smells", "--note", "of smoke")
+    name = said.partition(" ")[0]
+    assert said == f"{name} is open: It smells"
+    assert await told("incidents", "hold", name, "--why", "let me") == f"{name} held by oncall"
+    assert await told("incidents", "resume", name) == f"{name} goes on"
+    note = await told("incidents", "note", name, "call the fire brigade", "--why", "it burns")
+    assert note == "oncall decided: call the fire brigade, because it burns."
+    assert await told("kill-switch", "on", "--reason", "fire") == "kill switch is on"
+    assert (await told("kill-switch", "status")).endswith(": fire")
+    assert await told("kill-switch", "off") == "kill switch is off"
+    assert await told("incidents", "resolve", name, "--why", "put out") == f"{name} resolved"
+    whole_ = lines(await whole(alone, name))
+    assert "Resolved by oncall: put out." in whole_
 
 
 async def test_a_decision_is_a_fact_with_its_author_once(alone: Alone) -> None:
