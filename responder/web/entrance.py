@@ -41,7 +41,7 @@ class Entrance:
 
     async def login(self, visit: Visit) -> web.StreamResponse:
         """Begin a session; a token that nobody has is asked for again."""
-        given = visit.request.cookies.get(NONCE, "").encode()
+        given = visit.request.cookies.get(NONCE, "").encode(errors="surrogateescape")
         if not given or not hmac.compare_digest(given, visit.form.get("nonce", "").encode()):
             return await self._ask(visit, "The form was too old. Try again.", status=403)
         cookie = await self._sessions.begin(visit.form.get("token", ""))

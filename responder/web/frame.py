@@ -114,7 +114,6 @@ class Frame:
             theme=theme if theme in THEMES else "",
             here=visit.request.path,
             now=self.services.now(),
-            open_to_all=self.sessions.open_to_all,
             **values,
         )
         return web.Response(

@@ -55,6 +55,26 @@ async def listening(web_: aiohttp.ClientSession) -> AsyncIterator[Stream]:
         yield Stream(answer)
 
 
+async def test_more_listeners_than_may_are_turned_away_and_a_place_becomes_free(
+    console: Console,
+) -> None:
+    # It stands first: any news would have the streams notice by themselves who has gone.
+    connector = aiohttp.TCPConnector(limit=0)
+    async with person(console, VIEWER) as one:
+        cookies = {each.key: each.value for each in one.web.cookie_jar}
+        async with aiohttp.ClientSession(console.url, connector=connector, cookies=cookies) as web_:
+
+            async def is_free() -> bool:
+                async with web_.get("/events") as answer:
+                    return answer.status == HTTPStatus.OK
+
+            async with AsyncExitStack() as stack:
+                for _ in range(MOST):
+                    await stack.enter_async_context(listening(web_))
+                assert not await is_free()
+            await wait_until(is_free, 5, "whoever hung up makes room, long before the next beat")
+
+
 async def test_every_listener_is_told_what_has_changed(console: Console) -> None:
     async with (
         person(console, VIEWER) as one,
@@ -80,25 +100,6 @@ async def test_a_stream_ends_with_its_session(console: Console) -> None:
         incident = await console.report("Not for everybody")
         assert await stream.ended()
     await console.resolve(incident)
-
-
-async def test_more_listeners_than_may_are_turned_away_and_a_place_becomes_free(
-    console: Console,
-) -> None:
-    connector = aiohttp.TCPConnector(limit=0)
-    async with person(console, VIEWER) as one:
-        cookies = {each.key: each.value for each in one.web.cookie_jar}
-        async with aiohttp.ClientSession(console.url, connector=connector, cookies=cookies) as web_:
-
-            async def is_free() -> bool:
-                async with web_.get("/events") as answer:
-                    return answer.status == HTTPStatus.OK
-
-            async with AsyncExitStack() as stack:
-                for _ in range(MOST):
-                    await stack.enter_async_context(listening(web_))
-                assert not await is_free()
-            await wait_until(is_free, 5, "whoever hung up makes room, long before the next beat")
 
 
 async def test_a_stranger_hears_nothing(console: Console) -> None:
