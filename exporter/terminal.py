@@ -1,6 +1,7 @@
 """What every command of the command line shares: the settings option, output, errors in a line."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, ParamSpec
@@ -8,7 +9,7 @@ from typing import Annotated, ParamSpec
 import typer
 from rich.console import Console
 
-from exporter.shared.config import ConfigError
+from exporter.shared.config import ConfigError, parse_duration
 from exporter.shared.errors import RunbookdError
 
 P = ParamSpec("P")
@@ -17,6 +18,14 @@ out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="The settings file (YAML).")]
+
+
+def duration(text: str) -> timedelta:
+    """Read an option that is a Prometheus duration. Raises BadParameter."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def told(command: Callable[P, None]) -> Callable[P, None]:

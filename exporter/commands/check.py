@@ -25,11 +25,10 @@ from exporter.morning.kpis import values
 from exporter.morning.observed import Observed
 from exporter.morning.report import Report, stamp
 from exporter.shared.clock import SystemClock
-from exporter.shared.config import parse_duration
 from exporter.shared.errors import PermanentError, TransientError
 from exporter.shared.log import set_up_log
 from exporter.shared.tasks import stop_signal
-from exporter.terminal import Config, out, told
+from exporter.terminal import Config, duration, out, told
 
 Opened = AbstractAsyncContextManager[Look]
 
@@ -75,13 +74,6 @@ class Output(StrEnum):
     MARKDOWN = "markdown"
 
 
-def _duration(text: str) -> timedelta:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
 def _address(text: str) -> str:
     if not is_address(text):
         raise typer.BadParameter("write it as http://HOST:PORT")
@@ -111,7 +103,8 @@ class Checking:
     def _report(self, findings: list[Finding], seen: Observed | None) -> Report:
         kpis = values(seen.page) if seen else []
         compared = changes(self.before, findings) if self.before else None
-        return Report(self.about, SystemClock().now(), findings, kpis, compared)
+        now = SystemClock().now()
+        return Report(self.about, now, findings, kpis, compared, saw_nothing=seen is None)
 
     def show(self, report: Report, *, again: bool = False) -> None:
         """Print a report; `again` says that it is one of many."""
@@ -152,7 +145,7 @@ class Sending:
             url = await secret_url(self.webhook_file)
         if url:
             await send(url, report, SystemClock())
-        if self.history is not None and report.kpis:
+        if self.history is not None and not report.saw_nothing:
             kept = past(report.at, report.exit_code, report.findings, report.kpis)
             await asyncio.to_thread(keep, self.history, [*earlier_reports, kept])
 
@@ -173,7 +166,7 @@ def check(  # noqa: PLR0913 - each is an option of the command
     sample: Annotated[
         timedelta,
         typer.Option(
-            parser=_duration,
+            parser=duration,
             metavar="DURATION",
             show_default="15s",
             help="Time between the two passes that rates are made of.",
@@ -265,7 +258,7 @@ def _pace(every: str | None, sending: Sending, *, watch: bool) -> timedelta | No
         return None
     if sending.is_wanted:
         raise typer.BadParameter("send or keep one report, or watch", param_hint="--watch")
-    pace = WATCH_EVERY if every is None else _duration(every)
+    pace = WATCH_EVERY if every is None else duration(every)
     if pace <= timedelta(0):
         raise typer.BadParameter("must be longer than nothing", param_hint="EVERY")
     return pace

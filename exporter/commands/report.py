@@ -16,9 +16,8 @@ from exporter.posture.examine import Examination, Wanted
 from exporter.posture.report import Document, Limits, Status
 from exporter.settings import ExporterSettings
 from exporter.shared.clock import SystemClock
-from exporter.shared.config import parse_duration
 from exporter.shared.errors import RunbookdError
-from exporter.terminal import Config, told
+from exporter.terminal import Config, duration, told
 
 
 class Output(StrEnum):
@@ -28,16 +27,9 @@ class Output(StrEnum):
     JSON = "json"
 
 
-def _duration(text: str) -> timedelta:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
 def _age(flag: str, text: str) -> object:
     """Return an option that is a Prometheus duration."""
-    return typer.Option(flag, parser=_duration, metavar="DURATION", help=text)
+    return typer.Option(flag, parser=duration, metavar="DURATION", help=text)
 
 
 @told

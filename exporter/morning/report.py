@@ -26,6 +26,8 @@ class Report:
     kpis: Sequence[KpiValue]
     changes: Changes | None = None
     """None where there is no earlier report."""
+    saw_nothing: bool = False
+    """The exporter could not be read: the only finding says so."""
 
     @property
     def exit_code(self) -> int:

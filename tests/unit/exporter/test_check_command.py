@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from aiohttp import web
+from aiohttp import encode_basic_auth, web
 from typer.testing import CliRunner
 
 from exporter.cli import app
@@ -46,6 +46,7 @@ class Exporter:
 
     url: str = ""
     path: str = "/metrics"
+    login: tuple[str, str] | None = None
     page: str = (
         'kpi_source_up{collector="postgres",source="main"} 1\n'
         'kpi_source_up{collector="kubernetes",source="events"} 0\n'
@@ -64,6 +65,9 @@ class Exporter:
     )
 
     async def answer(self, request: web.Request) -> web.Response:
+        given = request.headers.get("Authorization")
+        if self.login and given != encode_basic_auth(*self.login):
+            return web.Response(status=401)
         if request.path == self.path:
             return web.Response(text=self.page)
         if request.path in self.pages:
@@ -122,6 +126,16 @@ async def test_an_exporter_may_have_its_pages_elsewhere(
     result = await exporter.check()
     assert "Back-off restarting" in result.output
     assert "main  cannot be reached" in result.output
+
+
+async def test_an_exporter_may_ask_for_a_password(exporter: Exporter) -> None:
+    exporter.login = ("kpi", "hunter2")
+    refused = await exporter.check()
+    assert "cannot be read: /metrics answers with status 401" in refused.output
+    exporter.url = exporter.url.replace("//", "//kpi:hunter2@")
+    let_in = await exporter.check()
+    assert "Back-off restarting" in let_in.output
+    assert "hunter2" not in let_in.output
 
 
 async def test_exit_codes_tell_good_from_unknown(exporter: Exporter) -> None:
