@@ -115,12 +115,12 @@ def pages(bed: Bed) -> list[dict[str, object]]:
     ]
 
 
-def paged(bed: Bed) -> list[tuple[int, str]]:
-    """Return (level, receiver) of every page about task-manager that reached a sink.
+def paged(bed: Bed, target: str = TASK_MANAGER) -> list[tuple[int, str]]:
+    """Return (level, receiver) of every page about a target that reached a sink.
 
     Repeats are included; what a scenario breaks besides has incidents, and pages, of its own.
     """
-    about = f"on deployment/{manifests.NAMESPACE}/{manifests.NAME}"
+    about = f"on {target}"
     pager = [
         (int(str(item["level"])), str(item["receiver"]))
         for item in pages(bed)

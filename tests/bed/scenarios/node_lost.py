@@ -34,13 +34,14 @@ async def play(bed: Bed, story: Story) -> bool:
     story.cause(f"node {NODE}, with {PODS} pods, reports no more")
 
     async def looked_into() -> bool:
-        return "completed" in await watch.results(bed, TARGET) and bool(watch.paged(bed))
+        return "completed" in await watch.results(bed, TARGET) and bool(watch.paged(bed, TARGET))
 
     if not await until(bed, story, SPEC.kpi, timedelta(minutes=4), looked_into):
         return False
     targets = await watch.targets(bed)
     untouched = await watch.generation(bed) == generation
-    story.tell("after", f"incidents on {targets}; untouched: {untouched}; {watch.paged(bed)}")
+    told = watch.paged(bed, TARGET)
+    story.tell("after", f"incidents on {targets}; untouched: {untouched}; told: {told}")
     return targets == [TARGET] and untouched
 
 

@@ -12,7 +12,7 @@ from tests.bed.story import Story
 AUTOSCALER = "task-manager-hpa"
 MINIMUM = 2
 SURGE = 300.0
-"""Requests a second beside the usual ones; three pods with a tenth of a core serve some 200."""
+"""Requests a second beside the usual ones; three pods with 50m of CPU serve some 200 in all."""
 TASKS = "INSERT INTO tasks (title) SELECT 'task ' || n FROM generate_series(1, 50) AS n"
 """A page full of them, so that an answer takes what it would."""
 
@@ -63,7 +63,7 @@ SPEC = Scenario(
     factor=20.0,
     real=True,
     resources={
-        "requests": {"cpu": "100m", "memory": "64Mi"},
-        "limits": {"cpu": "100m", "memory": "256Mi"},
+        "requests": {"cpu": "50m", "memory": "64Mi"},
+        "limits": {"cpu": "50m", "memory": "256Mi"},
     },
 )
