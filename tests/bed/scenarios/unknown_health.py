@@ -17,7 +17,7 @@ async def play(bed: Bed, story: Story) -> bool:
     story.cause("released task-manager:v4-errors before v3 had proven itself")
 
     async def refused() -> bool:
-        return "refused" in await watch.results(bed)
+        return "refused" in await watch.results(bed) and bool(watch.paged(bed))
 
     if not await until(bed, story, SPEC.kpi, timedelta(minutes=2), refused):
         return False
