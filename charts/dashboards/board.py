@@ -162,6 +162,20 @@ def increase(metric: str, *labels: str, where: str = "", window: str = "$__rate_
     return _by("max", f"increase({_of(metric, where)}[{window}])", labels)
 
 
+def happened(metric: str, where: str = "") -> str:
+    """Return how often something rare happened since the look before, series by series.
+
+    A counter that begins with its first event begins at 1, and `increase` sees no rise in that.
+    """
+    series, window = _of(metric, where), "$__rate_interval"
+    return f"(({series} unless {series} offset {window}) or increase({series}[{window}]))"
+
+
+def rare(metric: str, *labels: str, where: str = "") -> str:
+    """Return how often something rare happened, by `labels`, for two exporters that both see it."""
+    return _by("max", happened(metric, where), labels)
+
+
 def total(expr: str, *labels: str) -> str:
     """Return the sum of different things by `labels`."""
     return _by("sum", expr, labels)

@@ -14,6 +14,7 @@ from charts.dashboards.board import (
     highest,
     increase,
     least,
+    rare,
     rate,
 )
 
@@ -106,7 +107,7 @@ FAILURES = Row(
             unit="short",
             queries=(
                 Query(
-                    increase("kpi_source_failures_total", *SOURCE, "reason", where=CHOSEN),
+                    rare("kpi_source_failures_total", *SOURCE, "reason", where=CHOSEN),
                     NAME + " {{reason}}",
                 ),
             ),
@@ -145,9 +146,7 @@ FAILURES = Row(
             unit="short",
             queries=(
                 Query(
-                    increase(
-                        "kpi_application_page_failures_total", "namespace", "workload", "reason"
-                    ),
+                    rare("kpi_application_page_failures_total", "namespace", "workload", "reason"),
                     "{{namespace}}/{{workload}} {{reason}}",
                 ),
             ),

@@ -17,8 +17,8 @@ from charts.dashboards.board import (
     States,
     gauge,
     highest,
-    increase,
     least,
+    rare,
     rate,
     total,
 )
@@ -286,7 +286,7 @@ PODS = Row(
             queries=(
                 Query(
                     total(
-                        increase(
+                        rare(
                             "kpi_warning_events_total",
                             "namespace",
                             "kind",

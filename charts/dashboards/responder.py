@@ -8,13 +8,14 @@ from charts.dashboards.board import (
     Number,
     Query,
     Row,
+    happened,
     total,
 )
 
 
 def counted(name: str, *labels: str) -> str:
     """Return how many more there are of a counter, all replicas together."""
-    return total(f"increase(responder_{name}[$__rate_interval])", *labels)
+    return total(happened(f"responder_{name}"), *labels)
 
 
 def quantile(share: float, name: str) -> str:

@@ -1,0 +1,105 @@
+"""Every expression of the shipped dashboards, asked of the Prometheus that watches the bed."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+import yaml
+
+from exporter.app import collectors
+from exporter.shared.clock import SystemClock
+from tests.bed import bed as beds
+from tests.bed import watch
+from tests.bed.cluster.client import Client
+from tests.bed.dashboard_answers import answers
+from tests.bed.load import Load
+from tests.bed.pgbouncer import Pgbouncer
+from tests.bed.rules import shipped
+from tests.bed.scenarios import bad_release
+from tests.bed.settings import HOME
+from tests.bed.story import Story
+
+pytestmark = pytest.mark.timeout(300)
+
+DATABASE = "taskmanager"
+MERGE = "application/merge-patch+json"
+RECORDED = HOME / "tests" / "data" / "kubernetes"
+KEPT = {
+    "autoscalers": "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers",
+    "disruption_budgets": "/apis/policy/v1/namespaces/default/poddisruptionbudgets",
+    "claims": "/api/v1/namespaces/default/persistentvolumeclaims",
+}
+"""Objects that the simulated cluster keeps and nobody obeys; their recordings have a status."""
+QUIET: Mapping[str, str] = {
+    "kpi_node_condition": "no kubelet tells of the simulated node",
+    "kpi_saturation_ratio": "the sample application tells of no pools",
+    "kpi_pod_container_waiting_reason": "no container waits",
+    "kpi_pod_container_last_terminated_reason": "no container has ended",
+    "kpi_application_page_failures_total": "every pod's page can be read",
+    "kpi_pgbouncer_part_absent": "pgbouncer refuses nothing",
+    "kpi_postgres_replica_lag_seconds": "the database has no replica",
+    "kpi_postgres_standby_lag_seconds": "the database is none",
+    "kpi_postgres_replication_slot_retained_bytes": "nobody follows its log",
+    "responder_dead_letters_total": "every delivery can be used",
+    "responder_audit_findings_total": "nothing is stuck",
+}
+
+
+def unmeasured() -> dict[str, str]:
+    """Return what the collector `usage` would tell; e2e asks a real cluster for it."""
+    why = "the simulated cluster measures nothing"
+    usage = collectors()["usage"]
+    rules = [rule for rule in shipped().recordings if rule.split(":")[1][4:] in usage.kpis]
+    return dict.fromkeys([*(metric.name for metric in usage.metrics), *rules], why)
+
+
+async def keep_recorded_objects(kubeconfig: Path) -> None:
+    """Put autoscalers, a budget and claims into the cluster, with the status they had."""
+    async with Client.connect(kubeconfig) as api:
+        for name, path in KEPT.items():
+            for recorded in json.loads((RECORDED / f"{name}.json").read_text()):
+                called = {"name": recorded["metadata"]["name"]}
+                await api.send("POST", path, {"metadata": called, "spec": recorded["spec"]})
+                place = f"{path}/{called['name']}/status"
+                status = {"status": recorded["status"]}
+                done = await api.send("PATCH", place, status, content_type=MERGE)
+                assert done.status == 200, done
+
+
+@asynccontextmanager
+async def seeing_everything(bed: beds.Bed) -> AsyncIterator[None]:
+    """Let the exporter look at the pool and the application's tables too; use the pool."""
+    await bed.postgres.execute("CREATE EXTENSION pg_stat_statements", DATABASE)
+    await bed.postgres.execute("INSERT INTO tasks (title) VALUES ('kept'), ('gone')", DATABASE)
+    await bed.postgres.execute("DELETE FROM tasks WHERE title = 'gone'", DATABASE)
+    async with Pgbouncer.start(bed.root, bed.postgres) as pool:
+        file = bed.root / "config" / "exporter.yaml"
+        document = yaml.safe_load(file.read_text())
+        asks = document["collectors"]
+        databases = [{"name": DATABASE, "dsn": bed.postgres.dsn(DATABASE)}]
+        asks["postgres"]["databases"] = databases
+        asks["sql_kpi"] |= {"enabled": True, "databases": databases}
+        poolers = [{"name": "main", "dsn": pool.console}]
+        asks["pgbouncer"] |= {"enabled": True, "poolers": poolers}
+        file.write_text(yaml.safe_dump(document))
+        await bed.exporter.stop()
+        await bed.exporter.start()
+        async with await psycopg.AsyncConnection.connect(pool.dsn(DATABASE)) as user:
+            await user.execute("SELECT count(*) FROM tasks")
+            yield
+
+
+async def test_every_panel_gets_data_while_a_bad_release_comes_and_goes(tmp_path: Path) -> None:
+    async with beds.start(tmp_path, factor=20.0) as bed:
+        await keep_recorded_objects(bed.places.kubeconfig)
+        urls = [f"{bed.places.probe_url}/tasks"]
+        async with Load.start(lambda: urls, rate=40.0, seconds=300.0), seeing_everything(bed):
+            await watch.until_healthy(bed)
+            assert await bad_release.play(bed, Story(SystemClock()))
+            found = await answers(bed.prometheus, {**QUIET, **unmeasured()})
+        assert found.refused == []
+        assert found.silent == []
+        assert found.idle == []
