@@ -27,6 +27,8 @@ BUCKETS = "kpi_http_request_duration_seconds_bucket"
 PROBE = (*WORKLOAD, "probe")
 ROUTE = (*WORKLOAD, "route")
 ROUTE_NAME = WORKLOAD_NAME + " {{route}}"
+ALLOWED = f"(1 - {target('availability')})"
+"""The share of the probes that may fail."""
 FELT = "latency_p95|error_ratio|apdex|availability|network_latency|restarts_per_day|workload_.+"
 
 
@@ -38,8 +40,7 @@ def budget_left() -> str:
     tried = total(
         increase("kpi_probe_attempts_total", *PROBE, where=OF_WORKLOAD, window="30d"), *WORKLOAD
     )
-    allowed = f"(1 - {target('availability')})"
-    return f"1 - {failed} / ({tried} > 0) / on () group_left () {allowed}"
+    return f"1 - {failed} / ({tried} > 0) / on () group_left () {ALLOWED}"
 
 
 def percentile(share: float) -> str:
@@ -71,6 +72,7 @@ NOW = Row(
             unit="percentunit",
             queries=(Query(f"min({budget_left()})", "budget left"),),
             bad_below=0.0,
+            guides=("KpiAvailabilityBudgetLow",),
         ),
         States(
             title="Which KPI misses its target, and since when?",
@@ -189,6 +191,23 @@ REACHED = Row(
             "apdex",
             "User satisfaction (Apdex)",
             "1: every request was answered within T; failed requests count as frustrated.",
+            guide="KpiApdexLow",
+        ),
+        Lines(
+            title="How fast is the error budget spent?",
+            about="1 spends it in exactly 30 days, 14.4 in two; the longer windows say whether it"
+            " lasts.",
+            unit="short",
+            queries=tuple(
+                Query(
+                    f"max by (namespace, workload) ("
+                    f"namespace_workload:kpi_probe_failures:ratio{window}{{{OF_WORKLOAD}}})"
+                    f" / on () group_left () {ALLOWED}",
+                    f"{WORKLOAD_NAME} over {window}",
+                )
+                for window in ("1h", "6h", "3d")
+            ),
+            guides=("KpiAvailabilityBudgetBurn", "KpiAvailabilityBudgetLow"),
         ),
         Lines(
             title="Where does a probe's time go?",
@@ -204,7 +223,10 @@ REACHED = Row(
             stacked=True,
         ),
         kpi_lines(
-            "network_latency", "Network latency per workload", "Time to connect by TCP, averaged."
+            "network_latency",
+            "Network latency per workload",
+            "Time to connect by TCP, averaged.",
+            guide="KpiNetworkLatencyHigh",
         ),
     ),
 )
@@ -235,12 +257,14 @@ ROOM = Row(
             "CPU used of requests",
             "What autoscalers count. Above the target for long: more replicas, or larger requests.",
             width=8,
+            guide="KpiWorkloadCpuHigh",
         ),
         kpi_lines(
             "workload_memory_ratio",
             "Memory used of requests",
             "A line that only rises is a leak: it ends in a kill.",
             width=8,
+            guide="KpiWorkloadMemoryHigh",
         ),
         Lines(
             title="How full are pools and queues?",
@@ -269,6 +293,7 @@ ROOM = Row(
                     WORKLOAD_NAME + " available",
                 ),
             ),
+            guides=("KpiWorkloadReplicasMissing", "KpiRolloutStuck"),
         ),
         kpi_lines(
             "restarts_per_day",

@@ -21,14 +21,7 @@ OF_NODE = 'node=~"$node"'
 OF_NAMESPACE = 'namespace=~"$namespace"'
 CLAIM = ("namespace", "persistentvolumeclaim")
 CLAIM_NAME = "{{namespace}}/{{persistentvolumeclaim}}"
-DAY_SECONDS = 86400
-
-
-def days_until_full(metric: str, *labels: str, where: str) -> str:
-    """Return in how many days nothing is left at the pace of six hours; none where it grows."""
-    left = least(metric, *labels, where=where)
-    pace = f"min by ({', '.join(labels)}) (deriv({metric}{{{where}}}[6h]))"
-    return f"{left} / -({pace} < 0) / {DAY_SECONDS}"
+FULL_DAYS = "kpi_full_days:deriv6h"
 
 
 def of_allocatable(resource: str, requested: str, allocatable: str) -> Lines:
@@ -130,24 +123,18 @@ DISKS = Row(
             about="At the pace of the last six hours; one that does not fill up is not shown.",
             unit="short",
             queries=(
-                Query(
-                    days_until_full("kpi_volume_available_bytes", *CLAIM, where=OF_NAMESPACE),
-                    CLAIM_NAME,
-                ),
+                Query(f"namespace_persistentvolumeclaim:{FULL_DAYS}{{{OF_NAMESPACE}}}", CLAIM_NAME),
             ),
+            guides=("KpiVolumeFillsUp",),
         ),
         Bars(
             title="Days until a node's disk is full",
             about="At the pace of the last six hours; one that does not fill up is not shown.",
             unit="short",
             queries=(
-                Query(
-                    days_until_full(
-                        "kpi_node_filesystem_available_bytes", "node", "filesystem", where=OF_NODE
-                    ),
-                    "{{node}} {{filesystem}}",
-                ),
+                Query(f"node_filesystem:{FULL_DAYS}{{{OF_NODE}}}", "{{node}} {{filesystem}}"),
             ),
+            guides=("KpiNodeDiskHigh",),
         ),
         kpi_lines("volume_disk_ratio", "Volumes used", "Enlarge a claim before the target."),
         kpi_lines("node_disk_ratio", "Node disks used", "The fullest filesystem of each node."),

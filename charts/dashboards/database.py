@@ -66,6 +66,7 @@ NOW = Row(
             unit="s",
             queries=(Query(f"max({of('kpi_postgres_longest_lock_wait_seconds')})", "wait"),),
             bad_above=30,
+            guides=("KpiDatabaseBlocked",),
         ),
         Number(
             title="Oldest transaction",
@@ -73,6 +74,7 @@ NOW = Row(
             unit="s",
             queries=(Query(f"max({of('kpi_postgres_oldest_transaction_seconds')})", "age"),),
             bad_above=3600,
+            guides=("KpiDatabaseIdleInTransaction",),
         ),
     ),
 )

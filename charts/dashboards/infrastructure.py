@@ -91,7 +91,7 @@ NOW = Row(
             yes="trouble",
             no="well",
             good=False,
-            guides=("KpiNodeNotReady",),
+            guides=("KpiNodeNotReady", "KpiNodePressure"),
         ),
     ),
 )
@@ -99,18 +99,26 @@ NOW = Row(
 NODE_USE = Row(
     "Which nodes are busy?",
     (
-        kpi_lines("node_cpu_ratio", "Node CPU used of allocatable", "Over 5 minutes.", width=8),
+        kpi_lines(
+            "node_cpu_ratio",
+            "Node CPU used of allocatable",
+            "Over 5 minutes.",
+            width=8,
+            guide="KpiNodeCpuHigh",
+        ),
         kpi_lines(
             "node_memory_ratio",
             "Node memory used of allocatable",
             "Over 5 minutes; what cannot be reclaimed at once. Near 1 pods are evicted.",
             width=8,
+            guide="KpiNodeMemoryHigh",
         ),
         kpi_lines(
             "node_disk_ratio",
             "Node disk used",
             "The fullest filesystem. From 85 % on the kubelet deletes images and evicts pods.",
             width=8,
+            guide="KpiNodeDiskHigh",
         ),
     ),
 )
@@ -205,7 +213,10 @@ STORAGE = Row(
     "Where does storage fill up?",
     (
         kpi_lines(
-            "volume_disk_ratio", "Volumes used", "A full database volume stops the database."
+            "volume_disk_ratio",
+            "Volumes used",
+            "A full database volume stops the database.",
+            guide="KpiVolumeDiskHigh",
         ),
         Lines(
             title="Space left on volumes",
@@ -318,6 +329,7 @@ SCALING = Row(
                 )
                 for part, word in (("current", "now"), ("desired", "wanted"), ("max", "most"))
             ),
+            guides=("KpiAutoscalerAtMax",),
         ),
         Lines(
             title="Evictions that budgets allow",

@@ -174,7 +174,6 @@ PEOPLE = Row(
                 ),
             ),
             stacked=True,
-            width=8,
         ),
         Lines(
             title="Queues",
@@ -185,7 +184,6 @@ PEOPLE = Row(
                 Query("max(responder_inbox_depth)", "inbox"),
                 Query("max(responder_outbox_depth)", "outbox"),
             ),
-            width=8,
         ),
         Lines(
             title="What the auditor found",
@@ -193,7 +191,17 @@ PEOPLE = Row(
             unit="short",
             queries=(Query(counted("audit_findings_total", "finding"), "{{finding}}"),),
             stacked=True,
-            width=8,
+        ),
+        Lines(
+            title="Replicas, and what moved between them",
+            about="0 replicas: the store is not shared, and there is one. Evicted: it was silent, and"
+            " is taken for dead.",
+            unit="short",
+            queries=(
+                Query("max(responder_replicas)", "replicas"),
+                Query(counted("evictions_total"), "evicted"),
+                Query(counted("workflows_taken_over_total"), "workflows taken over"),
+            ),
         ),
     ),
 )

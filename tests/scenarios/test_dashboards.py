@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from exporter.app import collectors
+from exporter.kpi import CATALOGUE
 from exporter.shared.clock import SystemClock
 from tests.bed import bed as beds
 from tests.bed import watch
@@ -52,8 +53,10 @@ def unmeasured() -> dict[str, str]:
     """Return what the collector `usage` would tell; e2e asks a real cluster for it."""
     why = "the simulated cluster measures nothing"
     usage = collectors()["usage"]
-    rules = [rule for rule in shipped().recordings if rule.split(":")[1][4:] in usage.kpis]
-    return dict.fromkeys([*(metric.name for metric in usage.metrics), *rules], why)
+    own = {metric.name for metric in usage.metrics}
+    own |= {CATALOGUE[kpi].metric for kpi in usage.kpis}
+    rules = {name for name, rule in shipped().recordings.items() if rule.metrics & own}
+    return dict.fromkeys(own | rules, why)
 
 
 async def keep_recorded_objects(kubeconfig: Path) -> None:
