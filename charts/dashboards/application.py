@@ -7,6 +7,7 @@ from charts.dashboards.board import (
     ROLLOUTS,
     WORKLOAD_NAME,
     WORKLOADS,
+    Bars,
     Board,
     Heat,
     Lines,
@@ -70,6 +71,7 @@ NOW = Row(
             about="What of the failed probes that the target allows in 30 days is left; below 0 the"
             " target is missed: no risky releases until it has recovered.",
             unit="percentunit",
+            decimals=1,
             queries=(Query(f"min({budget_left()})", "budget left"),),
             bad_below=0.0,
             guides=("KpiAvailabilityBudgetLow",),
@@ -227,6 +229,18 @@ REACHED = Row(
             "Network latency per workload",
             "Time to connect by TCP, averaged.",
             guide="KpiNetworkLatencyHigh",
+        ),
+        Bars(
+            title="Why do probes fail?",
+            about="The reason of the last probe of each target that failed.",
+            unit="short",
+            queries=(
+                Query(
+                    gauge("kpi_probe_failure_reason", *PROBE, "reason", where=OF_WORKLOAD),
+                    "{{probe}}: {{reason}}",
+                ),
+            ),
+            guides=("KpiAvailabilityLow",),
         ),
     ),
 )

@@ -37,6 +37,8 @@ class Panel:
     unit: str
     """Grafana's id of a unit: `s`, `bytes`, `percentunit`, `reqps`, `short` …"""
     queries: tuple[Query, ...]
+    decimals: int | None = None
+    """Where Grafana's own rounding would hide which side of its bound a value is on."""
     width: int = 12
     height: int = 8
     guides: tuple[str, ...] = ()

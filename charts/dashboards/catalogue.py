@@ -16,6 +16,9 @@ UNITS: Mapping[Unit, str] = {
 }
 """The catalogue's units as Grafana's."""
 
+DECIMALS: Mapping[str, int] = {"availability": 3, "apdex": 2}
+"""Near 1: 99.95 % rounded is 100 %."""
+
 SUBJECTS: Mapping[tuple[str, ...], tuple[str, str, str]] = {
     WORKLOAD: ("namespace_workload", OF_WORKLOAD, WORKLOAD_NAME),
     NODE: ("node", 'node=~"$node"', "{{node}}"),
@@ -37,7 +40,7 @@ SUBJECTS: Mapping[tuple[str, ...], tuple[str, str, str]] = {
 
 def recorded(name: str, where: str | None = None) -> str:
     """Return the recording rule of a KPI, for what is chosen in the dashboard or `where` says."""
-    level, chosen, _ = SUBJECTS[_kpi(name).subject]
+    level, chosen, _ = SUBJECTS[CATALOGUE[name].subject]
     matchers = chosen if where is None else where
     return f"{level}:kpi_{name}:rate" + (f"{{{matchers}}}" if matchers else "")
 
@@ -57,11 +60,12 @@ def kpi_lines(
     where: str | None = None,
 ) -> Lines:
     """Return a KPI over time, with its target where it has one."""
-    kpi = _kpi(name)
+    kpi = CATALOGUE[name]
     return Lines(
         title=title,
         about=about,
-        unit=UNITS[kpi.unit],
+        unit=_unit(kpi),
+        decimals=DECIMALS.get(name),
         queries=(Query(recorded(name, where), SUBJECTS[kpi.subject][2]),),
         target=target(name) if kpi.target is not None else "",
         # Near 1 a line from 0 on would hide everything.
@@ -76,11 +80,13 @@ def kpi_number(name: str, title: str, about: str, *, over: str = "max", width: i
     return Number(
         title=title,
         about=about,
-        unit=UNITS[_kpi(name).unit],
+        unit=_unit(CATALOGUE[name]),
+        decimals=DECIMALS.get(name),
         queries=(Query(f"{over}({recorded(name)})", title),),
         width=width,
     )
 
 
-def _kpi(name: str) -> Kpi:
-    return CATALOGUE[name]
+def _unit(kpi: Kpi) -> str:
+    """Return Grafana's unit; Apdex is an index, and nobody says it in percent."""
+    return "none" if kpi.name == "apdex" else UNITS[kpi.unit]

@@ -139,6 +139,8 @@ class _Panel(Builder[model.Panel]):
         made.description = panel.about
         made.datasource = SOURCE
         made.grid_pos = model.GridPos(h=panel.height, w=panel.width)
+        if made.field_config is not None:
+            made.field_config.defaults.decimals = panel.decimals
         made.links = [_guide(alert).build() for alert in panel.guides]
         made.targets = [
             _query(query, _letter(place), panel) for place, query in enumerate(panel.queries)

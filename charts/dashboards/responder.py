@@ -194,8 +194,8 @@ PEOPLE = Row(
         ),
         Lines(
             title="Replicas, and what moved between them",
-            about="0 replicas: the store is not shared, and there is one. Evicted: it was silent, and"
-            " is taken for dead.",
+            about="0: the store is not shared, and there is one. Evicted: taken for dead, since it"
+            " was silent.",
             unit="short",
             queries=(
                 Query("max(responder_replicas)", "replicas"),

@@ -1,11 +1,15 @@
 """Asks a bed's Prometheus what the shipped dashboards ask."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+from exporter.app import collectors
+from exporter.kpi import CATALOGUE
 from tests.bed import dashboards
 from tests.bed.process import BedError
 from tests.bed.prometheus import Prometheus
+from tests.bed.rules import shipped
 
 LOOK_BACK = "3m"
 """What had a value within this time was drawn: rare events are over when the dashboards are asked.
@@ -25,11 +29,27 @@ class Answers:
     """Excuses that nothing needs: what they name has data."""
 
 
-async def answers(prometheus: Prometheus, excuses: Mapping[str, str]) -> Answers:
-    """Ask for every expression; `excuses` are metrics that have no data here, each with why."""
+def measured() -> set[str]:
+    """Return what the collector `usage` tells, and the rules over it: all of a real cluster."""
+    usage = collectors()["usage"]
+    own = {metric.name for metric in usage.metrics}
+    own |= {CATALOGUE[kpi].metric for kpi in usage.kpis}
+    return own | {name for name, rule in shipped().recordings.items() if rule.metrics & own}
+
+
+async def answers(
+    prometheus: Prometheus, excuses: Mapping[str, str], only: AbstractSet[str] = frozenset()
+) -> Answers:
+    """Ask for every expression, or those that read one of the metrics `only`.
+
+    `excuses` are metrics that have no data here, each with why.
+    """
     found = Answers()
     for board in dashboards.shipped().values():
         for asked in dashboards.asked(board):
+            reads = {each.name for each in dashboards.selected(asked.expr)}
+            if only and not reads & only:
+                continue
             try:
                 await prometheus.query(asked.expr)
                 drawn = await prometheus.query(
@@ -38,7 +58,6 @@ async def answers(prometheus: Prometheus, excuses: Mapping[str, str]) -> Answers
             except BedError as error:
                 found.refused.append(f"{asked.where}: {error}")
                 continue
-            reads = {each.name for each in dashboards.selected(asked.expr)}
             if not drawn and not reads & excuses.keys():
                 found.silent.append(f"{asked.where}: {asked.expr}")
     for metric in excuses:

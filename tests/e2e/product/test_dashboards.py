@@ -1,0 +1,43 @@
+"""What of the dashboards only a real cluster can fill: use, network, disks and capacity."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.bed import real_bed, watch
+from tests.bed.dashboard_answers import answers, measured
+from tests.bed.load import Load
+from tests.bed.process import wait_until
+from tests.bed.real_bed import Ground
+
+pytestmark = [pytest.mark.timeout(420), pytest.mark.asyncio(loop_scope="session")]
+
+RESOURCES = {
+    "requests": {"cpu": "50m", "memory": "64Mi"},
+    "limits": {"cpu": "1", "memory": "256Mi"},
+}
+ABSENT: Mapping[str, str] = {
+    "kpi_volume_available_bytes": "no pod has a claim",
+    "kpi_volume_inodes_free": "no pod has a claim",
+    "namespace_persistentvolumeclaim:kpi_volume_disk_ratio:rate": "no pod has a claim",
+    "namespace_persistentvolumeclaim:kpi_full_days:deriv6h": "no pod has a claim",
+    "node_filesystem:kpi_full_days:deriv6h": "the disk may empty in these minutes",
+}
+
+
+async def test_what_only_a_real_cluster_measures_is_drawn(ground: Ground, tmp_path: Path) -> None:
+    async with real_bed.start(ground, tmp_path, factor=20.0, resources=RESOURCES) as bed:
+        urls = [f"{bed.places.probe_url}/tasks"]
+
+        async def seen() -> bool:
+            rule = "namespace_workload:kpi_workload_memory_ratio:rate"
+            moved = "rate(kpi_pod_network_receive_bytes_total[1m])"
+            return bool(await bed.prometheus.query(rule) and await bed.prometheus.query(moved))
+
+        async with Load.start(lambda: urls, rate=20.0, seconds=300.0):
+            await watch.until_healthy(bed)
+            await wait_until(seen, 180, "the cluster has measured the application's pods twice")
+            found = await answers(bed.prometheus, ABSENT, only=measured())
+        assert found.refused == []
+        assert found.silent == []
