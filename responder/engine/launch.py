@@ -28,8 +28,11 @@ async def launch(services: Services) -> None:
     try:
         DBOS.launch()
     except dbos_errors.DBOSInitializationError as error:
+        if "schema version" not in str(error):
+            raise RunbookdError(f"the engine cannot start: {error}") from error
         raise RunbookdError(
-            f"the engine's tables do not fit: {error}; run `alert-responder migrate` first"
+            "the engine's tables are older than this release needs:"
+            " run `alert-responder migrate` first"
         ) from error
     await DBOS.register_queue_async(
         workflows.TARGETS,

@@ -17,6 +17,8 @@ from responder.store.dead_letters import DeadLetter
 from responder.store.inbox import InboxItem
 from responder.web.intake import Bounds, Intake, Listeners
 from responder.web.webhook import alerts_handler
+from tests.bed.databases import migrated
+from tests.bed.postgres import Postgres
 
 LIMIT = 16 * 1024 * 1024
 GOOD = (Path(__file__).parents[3] / "data" / "alertmanager_firing.json").read_bytes()
@@ -52,9 +54,9 @@ class Receiver:
 
 
 @asynccontextmanager
-async def listening(folder: Path, bounds: Bounds) -> AsyncIterator[Receiver]:
-    """Run a receiver on a fresh SQLite file."""
-    store = await Store.open(f"sqlite:///{folder / 'responder.db'}", migrate=True)
+async def listening(url: str, bounds: Bounds) -> AsyncIterator[Receiver]:
+    """Run a receiver on an empty database."""
+    store = await Store.open(url, migrate=True)
     pages: list[tuple[str, int]] = []
     wakes: list[bool] = []
 
@@ -70,15 +72,34 @@ async def listening(folder: Path, bounds: Bounds) -> AsyncIterator[Receiver]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1/alerts"
+    address = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1/alerts"
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)) as session:
-        yield Receiver(url, store, intake, session, pages, wakes)
+        yield Receiver(address, store, intake, session, pages, wakes)
     await runner.cleanup()
     await intake.close()
     await store.close()
 
 
 @pytest.fixture
-async def receiver(tmp_path: Path) -> AsyncIterator[Receiver]:
-    async with listening(tmp_path, Bounds()) as one:
+def file(tmp_path: Path) -> str:
+    """Return the address of a SQLite file that is not there yet."""
+    return f"sqlite:///{tmp_path / 'responder.db'}"
+
+
+@pytest.fixture
+async def database(shared: Postgres | None, file: str) -> str:
+    """Return the address of an empty database, of each kind in turn."""
+    return await migrated(shared) if shared else file
+
+
+@pytest.fixture
+async def receiver(database: str) -> AsyncIterator[Receiver]:
+    async with listening(database, Bounds()) as one:
+        yield one
+
+
+@pytest.fixture
+async def on_file(file: str) -> AsyncIterator[Receiver]:
+    """Run a receiver on SQLite, whose file a test can keep from growing."""
+    async with listening(file, Bounds()) as one:
         yield one

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -127,30 +126,30 @@ async def test_a_connection_that_breaks_off_midway_is_counted_and_stores_nothing
 
 
 async def test_a_full_store_is_said_so_and_taken_up_again_when_there_is_room(
-    receiver: Receiver,
+    on_file: Receiver,
 ) -> None:
-    await limit_pages(receiver.store, 0)
+    await limit_pages(on_file.store, 0)
     padded = GOOD + b" " * 100_000
-    async with receiver.session.post(receiver.url, data=padded) as answer:
+    async with on_file.session.post(on_file.url, data=padded) as answer:
         assert answer.status == 503
         assert answer.headers["Retry-After"] == "5"
         assert "full" in await answer.text()
-    assert receiver.counted("deliveries_total", result="store_unavailable") == 1
-    assert receiver.counted("last_intake_timestamp_seconds") == 0
-    await receiver.store.ping()
-    await limit_pages(receiver.store, None)
-    assert (await receiver.post(padded))[0] == 200
-    assert len(await receiver.inbox()) == 1
+    assert on_file.counted("deliveries_total", result="store_unavailable") == 1
+    assert on_file.counted("last_intake_timestamp_seconds") == 0
+    await on_file.store.ping()
+    await limit_pages(on_file.store, None)
+    assert (await on_file.post(padded))[0] == 200
+    assert len(await on_file.inbox()) == 1
 
 
-async def test_a_dead_letter_that_cannot_be_kept_is_asked_for_again(receiver: Receiver) -> None:
-    await limit_pages(receiver.store, 0)
-    status, _ = await receiver.post(b"x" * 100_000)
+async def test_a_dead_letter_that_cannot_be_kept_is_asked_for_again(on_file: Receiver) -> None:
+    await limit_pages(on_file.store, 0)
+    status, _ = await on_file.post(b"x" * 100_000)
     assert status == 503
-    assert receiver.counted("dead_letters_total", reason="not_json") == 0
-    await limit_pages(receiver.store, None)
-    assert (await receiver.post(b"x" * 100_000))[0] == 400
-    assert len(await receiver.dead_letters()) == 1
+    assert on_file.counted("dead_letters_total", reason="not_json") == 0
+    await limit_pages(on_file.store, None)
+    assert (await on_file.post(b"x" * 100_000))[0] == 400
+    assert len(await on_file.dead_letters()) == 1
 
 
 async def test_a_closed_store_is_said_so(receiver: Receiver) -> None:
@@ -159,8 +158,8 @@ async def test_a_closed_store_is_said_so(receiver: Receiver) -> None:
     assert (await receiver.post(b"?"))[0] == 503
 
 
-async def test_a_full_queue_is_said_so_and_what_was_queued_is_stored(tmp_path: Path) -> None:
-    async with listening(tmp_path, Bounds(queue=5)) as receiver:
+async def test_a_full_queue_is_said_so_and_what_was_queued_is_stored(file: str) -> None:
+    async with listening(file, Bounds(queue=5)) as receiver:
         async with receiver.store.transaction():  # the committer waits behind this one
             posts = [asyncio.create_task(receiver.post(GOOD)) for _ in range(20)]
 
@@ -173,8 +172,8 @@ async def test_a_full_queue_is_said_so_and_what_was_queued_is_stored(tmp_path: P
         assert len(await receiver.inbox()) == answers.count(200) >= 5
 
 
-async def test_the_bytes_that_wait_are_bounded_too(tmp_path: Path) -> None:
-    async with listening(tmp_path, Bounds(queued_bytes=len(GOOD) * 3)) as receiver:
+async def test_the_bytes_that_wait_are_bounded_too(file: str) -> None:
+    async with listening(file, Bounds(queued_bytes=len(GOOD) * 3)) as receiver:
         async with receiver.store.transaction():
             posts = [asyncio.create_task(receiver.post(GOOD)) for _ in range(9)]
 
