@@ -147,6 +147,7 @@ class Replica:
         self._renewed_at = began
         self.store.fence(self.executor, lambda: self._end("the store refuses it"))
         self._task = asyncio.create_task(self._renew_forever(), name="lease")
+        log.info("joined", replica=self.executor)
 
     async def hold(self) -> None:
         """Return at once while the lease is half fresh; later it is renewed first."""

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -14,9 +14,11 @@ from tests.bed import manifests
 from tests.bed.alertmanager import Alertmanager
 from tests.bed.cluster.interface import Cluster, Faults
 from tests.bed.cluster.simulated import SimulatedCluster
+from tests.bed.databases import migrated
 from tests.bed.postgres import Postgres
 from tests.bed.process import Process, free_port, wait_until
 from tests.bed.prometheus import Prometheus, Scrape
+from tests.bed.service import Service
 from tests.bed.settings import Places, write_configuration
 from tests.bed.sinks import HttpSink, SmtpSink
 
@@ -55,13 +57,17 @@ class LocalProgram:
     argv: list[str]
     url: str
     root: Path
+    env: dict[str, str] = field(default_factory=dict)
     process: Process | None = None
+
+    @property
+    def log(self) -> Path:
+        """Where its output is kept, of every start."""
+        return self.root / f"{self.name}.log"
 
     async def start(self) -> None:
         """Start it and wait until it is ready."""
-        self.process = await Process.start(
-            self.argv, log=self.root / f"{self.name}.log", name=self.name
-        )
+        self.process = await Process.start(self.argv, log=self.log, name=self.name, env=self.env)
         await wait_until(self._ready, START_SECONDS, f"{self.name} is ready at {self.url}")
 
     async def stop(self) -> None:
@@ -88,6 +94,15 @@ class LocalProgram:
 
 
 @dataclass
+class Fleet:
+    """Several responders on one database, behind one address."""
+
+    replicas: list[LocalProgram]
+    service: Service
+    store: Postgres
+
+
+@dataclass
 class Bed:
     """Everything that runs, with its addresses."""
 
@@ -102,6 +117,15 @@ class Bed:
     alertmanager: Alertmanager
     exporter: Program
     responder: Program
+    fleet: "Fleet | None" = None
+    """Where there are several responders; `responder` is then the first of them."""
+
+    @property
+    def api(self) -> str:
+        """Return where the responder is called, whichever replica answers."""
+        if self.fleet is None:
+            return self.responder.url
+        return f"http://{self.places.responder_host}:{self.places.responder_port}"
 
     @property
     def faults(self) -> Faults:
@@ -149,11 +173,12 @@ async def start(
     replicas: int = 3,
     policies: Path | None = None,
     responder_argv: list[str] | None = None,
+    responders: int = 1,
 ) -> AsyncIterator[Bed]:
     """Start every part with durations divided by `factor`, and deploy `task-manager:v3`.
 
-    `policies` replaces the shipped ones. Everything stops when the context ends, and when the
-    owner is killed.
+    `policies` replaces the shipped ones. Several `responders` keep their state on a PostgreSQL of
+    their own. Everything stops when the context ends, and when the owner is killed.
     """
     async with AsyncExitStack() as stack:
         preload = {"shared_preload_libraries": "pg_stat_statements"}
@@ -178,6 +203,7 @@ async def start(
             pager_url=pager.url,
             mail_port=mail.port,
         )
+        fleet = await stack.enter_async_context(_fleet(places, responders))
         files = write_configuration(places, factor=factor, policies=policies)
         alertmanager = await stack.enter_async_context(Alertmanager.start(root, files.alertmanager))
         prometheus = await stack.enter_async_context(
@@ -207,18 +233,11 @@ async def start(
             f"http://127.0.0.1:{places.exporter_port}",
             root,
         )
-        responder = LocalProgram(
-            "alert-responder",
-            [
-                *(responder_argv or [sys.executable, "-m", "responder"]),
-                "serve",
-                "--config",
-                str(files.responder),
-            ],
-            f"http://127.0.0.1:{places.responder_port}",
-            root,
-        )
-        for program in (exporter, responder):
+        argv = [*(responder_argv or [sys.executable, "-m", "responder"]), "serve", "--config"]
+        replicas_of_it = fleet.replicas if fleet else [_responder(places, places.responder_port)]
+        for program in replicas_of_it:
+            program.argv = [*argv, str(files.responder)]
+        for program in (exporter, *replicas_of_it):
             stack.push_async_callback(program.stop)
             await program.start()
         bed = Bed(
@@ -232,10 +251,35 @@ async def start(
             prometheus,
             alertmanager,
             exporter,
-            responder,
+            replicas_of_it[0],
+            fleet,
         )
         await wait_until(bed.rolled_out, START_SECONDS, "task-manager v3 is rolled out")
         yield bed
+
+
+def _responder(places: Places, port: int, number: int = 0) -> LocalProgram:
+    """Return a responder that is still to be told its command."""
+    name = f"alert-responder-{number}" if number else "alert-responder"
+    env = {"RESPONDER__LISTEN__PORT": str(port)}
+    return LocalProgram(name, [], f"http://{places.responder_host}:{port}", places.root, env)
+
+
+@asynccontextmanager
+async def _fleet(places: Places, responders: int) -> AsyncIterator[Fleet | None]:
+    """Start what several responders need beside themselves, and have them use it."""
+    if responders == 1:
+        yield None
+        return
+    replicas = [_responder(places, free_port(), number) for number in range(1, responders + 1)]
+    # A crash of this server must lose nothing that was committed.
+    durable = {"synchronous_commit": "on"}
+    async with (
+        Postgres.start(places.root / "store", durable) as store,
+        Service.start(places.responder_port, [one.url for one in replicas]) as service,
+    ):
+        places.store_dsn = await migrated(store)
+        yield Fleet(replicas, service, store)
 
 
 async def _service_url(cluster: Cluster) -> str:

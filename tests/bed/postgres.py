@@ -1,14 +1,16 @@
 """A PostgreSQL server of one's own: fresh, fast, forgetful."""
 
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
 import asyncpg
 
+from exporter.shared.clock import SystemClock
 from tests.bed.process import BedError, Process, free_port, program
 from tests.bed.unprivileged import home, owner
 
@@ -66,6 +68,7 @@ class Postgres:
         self.process = process
         self.port = port
         self.host = host
+        self._launch: Callable[[], Awaitable[Process]] | None = None
 
     @classmethod
     @asynccontextmanager
@@ -114,19 +117,30 @@ class Postgres:
 
         # SIGQUIT is PostgreSQL's immediate shutdown: it takes its children and its shared memory
         # along, which a killed postmaster cannot.
-        async with await Process.start(
-            [_binary("postgres"), f"-D{place.data}", f"-p{port}", *options],
-            log=place.log,
-            name="postgres",
-            cwd=place.folder,
-            user=place.user,
-            ready=ready,
-            death_signal="QUIT",
-        ) as process:
-            try:
-                yield cls(process, port)
-            finally:
-                await process.stop(signal.SIGINT)
+        async def launch() -> Process:
+            return await Process.start(
+                [_binary("postgres"), f"-D{place.data}", f"-p{port}", *options],
+                log=place.log,
+                name="postgres",
+                cwd=place.folder,
+                user=place.user,
+                ready=ready,
+                death_signal="QUIT",
+            )
+
+        server = cls(await launch(), port)
+        server._launch = launch
+        try:
+            yield server
+        finally:
+            await server.process.stop(signal.SIGINT)
+
+    async def crash(self, outage: timedelta) -> None:
+        """Let it crash, and come back on the same port and data after a while."""
+        await self.process.stop(signal.SIGQUIT)
+        await SystemClock().sleep(outage)
+        assert self._launch is not None
+        self.process = await self._launch()
 
     def dsn(self, database: str = "postgres") -> str:
         """Return the address of a database, as asyncpg and SQLAlchemy's drivers read it."""

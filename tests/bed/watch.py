@@ -18,7 +18,7 @@ HEALTHY = 'namespace_workload_template:kpi_healthy_timestamp_seconds:max{workloa
 
 def client(bed: Bed) -> ApiClient:
     """Return an operator's way to the responder."""
-    return ApiClient(bed.responder.url, bed.places.token_file("oncall"))
+    return ApiClient(bed.api, bed.places.token_file("oncall"))
 
 
 async def call(bed: Bed, path: str, body: Json = None) -> Json:

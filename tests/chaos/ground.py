@@ -1,0 +1,61 @@
+"""A bed whose policy lets one release follow the other without a pause."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from responder.domain.values import Json
+from tests.bed import bed as beds
+from tests.bed import watch
+from tests.bed.bed import Bed
+from tests.bed.load import Load
+from tests.bed.process import wait_until
+from tests.bed.settings import HOME
+from tests.chaos.counting import TARGET
+
+FACTOR = 30.0
+RESTART: Json = {"target": TARGET, "runbook": "roll"}
+
+LIMITS = "limits: {cooldown: 0s, per_hour: 1000, per_day: 1000}"
+ROLL = f"""
+  - name: roll
+    match: ['alertname="NobodyFiresThis"']
+    target: workload
+    mode: act
+    steps: [{{restart: {{}}}}]
+    {LIMITS}
+"""
+"""What a person runs here: an action alone would meet the default budget of changes an hour."""
+
+
+@asynccontextmanager
+async def start(
+    root: Path, argv: list[str] | None = None, *, responders: int = 1, seconds: float = 600.0
+) -> AsyncIterator[Bed]:
+    """Start it under load, which lasts `seconds`, and wait until the application is well."""
+    policies = root / "policies"
+    policies.mkdir(parents=True)
+    (policies / "policy.yaml").write_text(_policy())
+    async with beds.start(
+        root,
+        factor=FACTOR,
+        replicas=2,
+        policies=policies,
+        responder_argv=argv,
+        responders=responders,
+    ) as bed:
+        urls = [f"{bed.places.probe_url}/tasks"]
+        async with Load.start(lambda: urls, rate=40.0, total=1_000_000, seconds=seconds):
+            await wait_until(
+                lambda: watch.healthy(bed, "error_ratio"), 60, "the KPIs are within target"
+            )
+            yield bed
+
+
+def _policy() -> str:
+    shipped = (HOME / "rules/policies/task-manager.yaml").read_text()
+    text, changed = re.subn(r"limits: \{.*\}", LIMITS, shipped)
+    assert changed >= 1
+    text = text.replace("\nescalation:", f"{ROLL}\nescalation:", 1)
+    return text.replace("cluster_per_hour: 20", "cluster_per_hour: 1000")
