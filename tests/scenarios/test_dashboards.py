@@ -39,6 +39,7 @@ QUIET: Mapping[str, str] = {
     "kpi_probe_failure_reason": "every probe succeeds",
     "kpi_application_page_failures_total": "every pod's page can be read",
     "kpi_pgbouncer_part_absent": "pgbouncer refuses nothing",
+    "kpi_postgres_part_absent": "the database refuses nothing",
     "kpi_postgres_replica_lag_seconds": "the database has no replica",
     "kpi_postgres_standby_lag_seconds": "the database is none",
     "kpi_postgres_replication_slot_retained_bytes": "nobody follows its log",
