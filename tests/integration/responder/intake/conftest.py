@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+import asyncpg
 import pytest
 from aiohttp import web
 
@@ -29,6 +30,7 @@ class Receiver:
     """What listens, what it listens with, and what it told others."""
 
     url: str
+    database: str
     store: Store
     intake: Intake
     session: aiohttp.ClientSession
@@ -39,6 +41,21 @@ class Receiver:
         """Deliver a body; return status and text."""
         async with self.session.post(self.url, data=io.BytesIO(body)) as answer:
             return answer.status, await answer.text()
+
+    @asynccontextmanager
+    async def no_commits(self) -> AsyncIterator[None]:
+        """Keep what is delivered meanwhile from being committed, as a slow disk does."""
+        if self.database.startswith("sqlite"):
+            async with self.store.transaction():
+                yield
+            return
+        connection = await asyncpg.connect(self.database)
+        try:
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE inbox")
+                yield
+        finally:
+            await connection.close()
 
     async def inbox(self) -> list[InboxItem]:
         async with self.store.reading() as tx:
@@ -74,7 +91,7 @@ async def listening(url: str, bounds: Bounds) -> AsyncIterator[Receiver]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     address = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1/alerts"
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)) as session:
-        yield Receiver(address, store, intake, session, pages, wakes)
+        yield Receiver(address, url, store, intake, session, pages, wakes)
     await runner.cleanup()
     await intake.close()
     await store.close()
