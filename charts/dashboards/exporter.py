@@ -79,6 +79,7 @@ NOW = Row(
                 ),
             ),
             bad_above=1,
+            guides=("KpiSeriesDropped",),
         ),
         Number(
             title="Memory",
@@ -240,6 +241,7 @@ SCRAPES = Row(
             ),
             stacked=True,
             width=8,
+            guides=("KpiScrapesFailing",),
         ),
         Lines(
             title="How long was the exporter held up while it probed?",
