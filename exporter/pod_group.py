@@ -52,7 +52,7 @@ class Group:
         self.usage: Mapping[str, Usage] = {}
         """What the pods used in the last pass, by resource."""
         self.apdex: Apdex | None = None
-        """Of all requests; None until a pod has shown a bound up to T."""
+        """Of all requests since pods show a bound up to T; None while they show others only."""
         self.total = Tally()
         """All that was counted."""
         self.recent: Tally | None = None
@@ -108,8 +108,8 @@ class Group:
         """Add the requests of a pass to those of before."""
         before = self.apdex
         found = satisfaction(brought.good, self._application.apdex)
-        if found is None:
-            return before
+        if found is None:  # with buckets, none up to T: counters that stand still would be a lie
+            return None if brought.good else before
         exact = found.exact and not self._application.requests
         if before is None:
             return Apdex(found.satisfied, found.tolerating, exact)

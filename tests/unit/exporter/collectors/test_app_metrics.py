@@ -119,6 +119,25 @@ async def test_apdex_says_when_its_bounds_are_not_those_of_the_histogram() -> No
         assert found["kpi_http_requests_tolerating_total"] == 3
 
 
+async def test_apdex_counts_nothing_while_no_bound_of_the_histogram_is_within_it(
+    world: World,
+) -> None:
+    def coarse(good: int) -> str:
+        return metrics(good).replace('le="0.2"', 'le="0.3"')
+
+    counted = "kpi_http_requests_satisfied_total"
+    world.shows(2, metrics(1))
+    await world.collect()
+    world.shows(2, metrics(5))
+    assert (await world.values())[counted] == 4
+    world.shows(2, coarse(9))
+    found = await world.values()
+    assert found["kpi_http_requests_total /tasks"] == 4 + 9, "a new release began anew"
+    assert counted not in found
+    world.shows(2, metrics(12))
+    assert counted in await world.values()
+
+
 async def test_the_fullest_pod_and_the_sum_of_all_tell_of_a_resource() -> None:
     world = World(dataclasses.replace(TASK_MANAGER, saturation=(POOL, IN_FLIGHT)))
     world.pod("b", 3)
