@@ -34,6 +34,7 @@ from exporter.watch.objects import (
     StatefulSet,
 )
 from exporter.watch.pods import ReplicaSetRecord, pod_record, replica_set_record
+from tests.fake_clients import FakeClock
 from tests.published import exposition
 
 DATA = Path(__file__).parent / "data" / "kubernetes"
@@ -84,10 +85,14 @@ def _endpoints(raw: object) -> Iterable[Sample]:
 
 
 def _event(raw: object) -> Iterable[Sample]:
-    counts = event.EventCounts()
+    clock = FakeClock()
+    counts = event.EventCounts(clock)
     counts.begin()
     counts.sweep()
-    return counts.observe(decoded(event.Event, raw))
+    moved = [sample.labels for sample in counts.observe(decoded(event.Event, raw))]
+    clock.advance(event.FIRST_AS_ZERO.total_seconds())
+    grown = [*counts.grown()]
+    return [*(one for one in counts.samples() if one.labels in moved and one not in grown), *grown]
 
 
 CASES: Mapping[str, Case] = {

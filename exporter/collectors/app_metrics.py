@@ -8,7 +8,7 @@ from prometheus_client.utils import floatToGoString
 from exporter.application import Application
 from exporter.contract import Collected, CollectorSpec, Metric, PolledSource, Reading, Sample
 from exporter.pod_group import Group
-from exporter.podpages import Limits
+from exporter.podpages import Limits, Reason
 from exporter.ports import Clients
 from exporter.scraping import Scraping, Workload
 from exporter.shared.config import Duration, Section
@@ -254,10 +254,8 @@ def latencies(label: Workload, group: Group) -> list[Sample]:
 
 
 def failed_pages(label: Workload, group: Group) -> list[Sample]:
-    """Return how many pages could not be read, by reason."""
-    return [
-        Sample(UNREAD, (*label, reason), count) for reason, count in sorted(group.failures.items())
-    ]
+    """Return how many pages could not be read: by every reason, so that the first is an increase."""
+    return [Sample(UNREAD, (*label, reason), group.failures[reason]) for reason in sorted(Reason)]
 
 
 def go_float(number: float) -> str:

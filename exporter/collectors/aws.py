@@ -29,6 +29,7 @@ REQUESTS = Metric(
     ("api", "outcome"),
 )
 
+OUTCOMES = ("denied", "failed", "success", "throttled")
 COUNTED_EVERY = timedelta(seconds=15)
 """How often the requests are published; nothing is asked for it."""
 
@@ -169,8 +170,14 @@ async def _cost(aws: Aws, clock: Clock) -> Sequence[Sample]:
 
 
 def request_samples(counted: Mapping[tuple[str, str], int]) -> list[Sample]:
-    """Return the counters of requests, by API and outcome."""
-    return [Sample(REQUESTS, labels, count) for labels, count in sorted(counted.items())]
+    """Return the counters of requests: every outcome of an API that was asked, so that the first
+    refusal is an increase."""
+    apis = sorted({api for api, _ in counted})
+    return [
+        Sample(REQUESTS, (api, outcome), counted.get((api, outcome), 0))
+        for api in apis
+        for outcome in OUTCOMES
+    ]
 
 
 def _sources(settings: Settings, clients: Clients) -> Sequence[PolledSource]:

@@ -61,7 +61,7 @@ class _Watches:
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
-        self._counts = event.EventCounts()
+        self._counts = event.EventCounts(clients.clock)
         self._recent = event.RecentEvents()
 
     async def nodes(self, publisher: Publisher) -> None:

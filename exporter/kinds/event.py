@@ -5,16 +5,17 @@ bound, and every event would be a series that never comes back.
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from exporter.contract import Metric, Publisher, Sample
 from exporter.kinds.words import OTHER, bounded
+from exporter.shared.clock import Clock
 from exporter.watch.objects import NO_META, Meta, View
 
 WARNINGS = Metric(
     "kpi_warning_events_total",
-    "Warning events since the exporter started, by what they are about.",
+    "Warning events since the exporter started, by what they are about; 0 for half a minute first.",
     "counter",
     ("namespace", "kind", "reason"),
 )
@@ -80,6 +81,9 @@ REASONS = frozenset(
 MOST_COUNTERS = 2000
 """Label sets of warnings: about 40 namespaces in trouble of every kind; then namespaces are named
 no more."""
+FIRST_AS_ZERO = timedelta(seconds=30)
+"""How long a new counter says 0: `increase` sees only what comes after the first scrape of a series,
+which the rules want every 15 s."""
 LAST = 10
 """As many as the operations guide looks at every morning."""
 LONGEST_MESSAGE = 300
@@ -129,6 +133,10 @@ class Event(View, frozen=True):
         return max(found) if found else self.metadata.creation_timestamp
 
 
+Counter = tuple[Metric, tuple[str, ...]]
+"""Metric and label values."""
+
+
 class EventCounts:
     """Counts what happens from the first listing on; it outlives every restart of the watch.
 
@@ -136,12 +144,15 @@ class EventCounts:
     What counts is by how much its own count has grown since it was last told.
     """
 
-    def __init__(self) -> None:
-        self.counters: dict[tuple[Metric, tuple[str, ...]], int] = {
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.counters: dict[Counter, int] = {
             (AUTOSCALER, (reason,)): 0 for reason in AUTOSCALER_REASONS
         }
-        """Metric and label values → count; the autoscaler's are there from the start, so that the
-        first event of a kind is an increase."""
+        """The autoscaler's are there from the start, so that the first event of a kind is an
+        increase. There are too many warnings for that: see FIRST_AS_ZERO."""
+        self._born: dict[Counter, float] = {}
+        """Monotonic time since when those that still say 0 do so."""
         self._told: dict[str, int] = {}
         self._unseen: set[str] = set()
         self._started = False
@@ -163,9 +174,11 @@ class EventCounts:
         if not self._started:
             return  # it happened before anybody looked
         for metric in moves:
-            labels = (reason,) if metric is AUTOSCALER else self._labels(event)
-            count = self.counters[metric, labels] = self.counters.get((metric, labels), 0) + news
-            yield Sample(metric, labels, float(count))
+            counter = (metric, (reason,) if metric is AUTOSCALER else self._labels(event))
+            if counter not in self.counters:
+                self._born[counter] = self._clock.monotonic()
+            self.counters[counter] = self.counters.get(counter, 0) + news
+            yield self._sample(counter)
 
     def forget(self, uid: str) -> None:
         """Note that an event object is gone; what it counted stays counted."""
@@ -185,8 +198,18 @@ class EventCounts:
 
     def samples(self) -> Iterator[Sample]:
         """Return every counter."""
-        for (metric, labels), count in self.counters.items():
-            yield Sample(metric, labels, float(count))
+        return map(self._sample, self.counters)
+
+    def grown(self) -> Iterator[Sample]:
+        """Return the counters that have said 0 for long enough, each once."""
+        due = self._clock.monotonic() - FIRST_AS_ZERO.total_seconds()
+        for counter in [one for one, born in self._born.items() if born <= due]:
+            del self._born[counter]
+            yield self._sample(counter)
+
+    def _sample(self, counter: Counter) -> Sample:
+        count = 0 if counter in self._born else self.counters[counter]
+        return Sample(*counter, float(count))
 
     def _labels(self, event: Event) -> tuple[str, str, str]:
         about = event.involved_object
@@ -281,7 +304,9 @@ class EventPublisher:
         self._publisher.sweep()
 
     def alive(self) -> None:
-        """Show the last events if they have changed."""
+        """Show the last events if they have changed, and what new counters have come to."""
+        for sample in self._counts.grown():
+            self._put(sample)
         if self._news:
             self._news = False
             self._publisher.show("events", self._recent.rows())

@@ -37,7 +37,6 @@ QUIET: Mapping[str, str] = {
     "kpi_pod_container_waiting_reason": "no container waits",
     "kpi_pod_container_last_terminated_reason": "no container has ended",
     "kpi_probe_failure_reason": "every probe succeeds",
-    "kpi_application_page_failures_total": "every pod's page can be read",
     "kpi_pgbouncer_part_absent": "pgbouncer refuses nothing",
     "kpi_postgres_part_absent": "the database refuses nothing",
     "kpi_postgres_replica_lag_seconds": "the database has no replica",

@@ -353,7 +353,11 @@ async def test_a_role_that_may_not_be_assumed_is_named_and_nothing_else_is_asked
     with pytest.raises(PermanentError, match="sts:AssumeRole: AccessDenied"):
         await collect(clients, aws, "eks-shop", clusters=["shop"], role_arn=ROLE)
     counted = lines(await sources(clients, aws, role_arn=ROLE)["requests"].collect())
-    assert counted == ['kpi_aws_requests_total{api="sts:AssumeRole",outcome="denied"} 1']
+    outcomes = {"denied": 1, "failed": 0, "success": 0, "throttled": 0}
+    assert counted == [
+        f'kpi_aws_requests_total{{api="sts:AssumeRole",outcome="{outcome}"}} {count}'
+        for outcome, count in outcomes.items()
+    ]
 
 
 async def test_requests_are_paced(aws: Aws, clients: OpenClients) -> None:

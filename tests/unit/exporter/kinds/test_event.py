@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from exporter.kinds.event import (
     AUTOSCALER,
     AUTOSCALER_REASONS,
+    FIRST_AS_ZERO,
     MOST_COUNTERS,
     WARNINGS,
     Event,
@@ -17,6 +18,7 @@ from exporter.kinds.event import (
     RecentEvents,
 )
 from exporter.watch.objects import Meta
+from tests.fake_clients import FakeClock
 from tests.published import Page
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -39,7 +41,8 @@ class Watch:
 
     def __init__(self) -> None:
         self.page = Page()
-        self._counts, self._recent = EventCounts(), RecentEvents()
+        self.clock = FakeClock()
+        self._counts, self._recent = EventCounts(self.clock), RecentEvents()
         self.start()
 
     def start(self) -> None:
@@ -58,6 +61,9 @@ class Watch:
 
     @property
     def warnings(self) -> dict[tuple[str, ...], float]:
+        """What the counters have come to."""
+        self.clock.advance(FIRST_AS_ZERO.total_seconds())
+        self.publisher.alive()
         return self.page.series(WARNINGS)
 
 
@@ -77,6 +83,29 @@ def test_an_event_counts_by_how_much_its_own_count_has_grown() -> None:
     watch.told(event("a", 3))
     watch.told(event("b", 2))
     assert watch.warnings == {BACK_OFF: 5.0}
+
+
+def test_the_first_warning_of_a_kind_is_an_increase_whenever_it_is_scraped() -> None:
+    watch = Watch()
+    watch.listing()
+    watch.told(event("a", 2))
+    scraped = []
+    for _ in range(4):
+        scraped.append(watch.page.series(WARNINGS)[BACK_OFF])
+        watch.clock.advance(15)
+        watch.publisher.alive()
+    assert scraped == [0, 0, 2, 2]
+    watch.told(event("a", 5))
+    assert watch.page.series(WARNINGS) == {BACK_OFF: 5}
+
+
+def test_what_a_listing_shows_for_the_first_time_is_an_increase_too() -> None:
+    watch = Watch()
+    watch.listing()
+    watch.start()
+    watch.listing(event("a", 2))
+    assert watch.page.series(WARNINGS) == {BACK_OFF: 0}
+    assert watch.warnings == {BACK_OFF: 2}
 
 
 def test_events_of_both_apis_are_counted_alike() -> None:
