@@ -254,7 +254,7 @@ def latencies(label: Workload, group: Group) -> list[Sample]:
 
 
 def failed_pages(label: Workload, group: Group) -> list[Sample]:
-    """Return how many pages could not be read: by every reason, so that the first is an increase."""
+    """Return how many pages could not be read; by every reason, so that the first is a rise."""
     return [Sample(UNREAD, (*label, reason), group.failures[reason]) for reason in sorted(Reason)]
 
 

@@ -170,8 +170,10 @@ async def _cost(aws: Aws, clock: Clock) -> Sequence[Sample]:
 
 
 def request_samples(counted: Mapping[tuple[str, str], int]) -> list[Sample]:
-    """Return the counters of requests: every outcome of an API that was asked, so that the first
-    refusal is an increase."""
+    """Return the counters of requests.
+
+    Every outcome of an API that was asked is told, so that the first refusal is a rise.
+    """
     apis = sorted({api for api, _ in counted})
     return [
         Sample(REQUESTS, (api, outcome), counted.get((api, outcome), 0))

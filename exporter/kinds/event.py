@@ -82,8 +82,8 @@ MOST_COUNTERS = 2000
 """Label sets of warnings: about 40 namespaces in trouble of every kind; then namespaces are named
 no more."""
 FIRST_AS_ZERO = timedelta(seconds=30)
-"""How long a new counter says 0: `increase` sees only what comes after the first scrape of a series,
-which the rules want every 15 s."""
+"""How long a new counter says 0: `increase` sees only what comes after a series' first scrape, and
+the rules want one every 15 s."""
 LAST = 10
 """As many as the operations guide looks at every morning."""
 LONGEST_MESSAGE = 300
