@@ -6,12 +6,13 @@ GIVEN = $(and $(KUBECONFIG),$(IMAGE))
 E2E = $(BIN)/python -m pytest
 CLUSTER = $(PYTHON) tests/bed/setup.py --cluster && $(BIN)/python -m tests.bed.cluster.real build --images
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check e2e bench generate soak
+.PHONY: help setup demo test check e2e bench generate pictures soak chaos
 
 help:  ## show this
 	@echo 'runbookd: make TARGET'
 	@sed -n 's/^\([a-z0-9]*\):.*  ## /  \1\t/p' Makefile
 	@echo 'demo takes SCENARIO=bad-release (a wrong one lists them), TIME_FACTOR=10 and KEEP=1; setup takes PYTHON=python3.'
+	@echo 'chaos takes ROUNDS=50, SEED=7, ROUND=5 (that one alone) and PLANT=1 (a responder that must be caught).'
 	@echo 'e2e takes KUBECONFIG=FILE and IMAGE=NAME:TAG for a cluster of yours, with the image already in its reach.'
 
 setup:  ## install what is missing: Debian packages (as root), .venv from the lock with hashes
@@ -44,3 +45,6 @@ pictures: setup  ## take the README's pictures anew, of a bad release on the bed
 
 soak: setup  ## half an hour of 10,000 pods that change, relists and outages; SECONDS=1800
 	@$(BIN)/python -m tests.soak
+
+chaos: setup  ## kill, freeze and restart what runs at random moments, and count the effects at the target; 20 minutes
+	@$(BIN)/python -m tests.chaos

@@ -1,39 +1,26 @@
 """What must be true at the end, counted where it happened: at the target, and in the incidents."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from responder.actions.restart import RESTARTED_AT
 from responder.domain.values import JsonObject
 from tests.bed import manifests, watch
 from tests.bed.bed import Bed
 
-TARGET = f"deployment/{manifests.NAMESPACE}/{manifests.NAME}"
+TARGET = watch.TASK_MANAGER
 RUNBOOKS = ("bad-release", "roll")
 """Those of the ground that act; warnings are looked at beside them, which changes nothing."""
 
 
 async def generation(bed: Bed) -> int:
     """Return how often the Deployment's spec was changed: one for each release and each effect."""
-    found = await bed.deployment()
-    metadata = found["metadata"]
-    assert isinstance(metadata, dict)
-    return int(metadata["generation"])
-
-
-async def restarted_at(bed: Bed) -> object:
-    """Return the stamp of the last restart, which a repeat leaves as it is."""
-    found = await bed.deployment()
-    spec = found["spec"]
-    assert isinstance(spec, dict)
-    return spec["template"]["metadata"].get("annotations", {}).get(RESTARTED_AT)
+    return int(str(await watch.generation(bed)))
 
 
 async def incidents(bed: Bed) -> list[JsonObject]:
     """Return every incident whole, newest first."""
-    found = await watch.call(bed, "/api/v1/incidents")
-    assert isinstance(found, list)
-    ids = [item["id"] for item in found if isinstance(item, dict)]
-    wholes = [await watch.call(bed, f"/api/v1/incidents/{number}") for number in ids]
+    numbers = [item["id"] for item in await watch.incidents(bed)]
+    wholes = [await watch.call(bed, f"/api/v1/incidents/{number}") for number in numbers]
     return [whole for whole in wholes if isinstance(whole, dict)]
 
 
@@ -43,10 +30,11 @@ async def results(bed: Bed) -> list[str]:
     return [str(run["result"]) for run in every if run["runbook"] in RUNBOOKS]
 
 
-async def story(bed: Bed) -> str:
-    """Return every timeline, for whoever reads a failure."""
+async def story(bed: Bed, since: datetime) -> str:
+    """Return the timelines of every incident since then, for whoever reads a failure."""
     facts = [fact for whole in await incidents(bed) for fact in _rows(whole, "timeline")]
-    return "\n".join(sorted(f"{fact['at']} {fact['text']}" for fact in facts))
+    told = [fact for fact in facts if datetime.fromisoformat(str(fact["at"])) >= since]
+    return "\n".join(sorted(f"{fact['at']} {fact['text']}" for fact in told))
 
 
 async def all_over(bed: Bed, runs: int) -> bool:
@@ -63,18 +51,36 @@ class Expected:
     """How a round must end."""
 
     generation: int
+    """One effect more than there was when its cause was there."""
     runs: int
+    stamp: str
+    """The last restart before the round; a rollback keeps it."""
+    restarts: bool
+
+    @classmethod
+    async def after(cls, bed: Bed, *, restarts: bool) -> "Expected":
+        """Return what one more effect makes of what is there now."""
+        runs = len(await results(bed)) + 1
+        stamp = await watch.restarted_at(bed)
+        return cls(await generation(bed) + 1, runs, stamp, restarts)
+
+    async def repeats(self, bed: Bed) -> int:
+        """Return how many changes of the target were too many; negative when some are missing."""
+        return await generation(bed) - self.generation
 
     async def mistakes(self, bed: Bed) -> list[str]:
         """Return what is not as it must be."""
-        found, image, ended = await generation(bed), await bed.image(), await results(bed)
-        wrong = []
-        if found != self.generation:
-            wrong.append(f"{found - self.generation:+d} changes of the target")
+        image, ended, wrong = await bed.image(), await results(bed), []
+        if repeats := await self.repeats(bed):
+            wrong.append(f"{repeats:+d} changes of the target")
         if image != f"{manifests.NAME}:v3":
             wrong.append(f"the target runs {image}")
+        if (await watch.restarted_at(bed) != self.stamp) is not self.restarts:
+            wrong.append("the stamp of the last restart is not this round's")
         if bad := set(ended) - {"cured", "completed"}:
             wrong.append(f"runs ended {', '.join(sorted(bad))}")
+        if len(ended) != self.runs:
+            wrong.append(f"{len(ended)} runs instead of {self.runs}")
         return wrong
 
 

@@ -1,6 +1,7 @@
 """One round: a cause, a strike at a random moment, and how it ended."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
@@ -10,15 +11,26 @@ from exporter.shared.clock import SystemClock
 from exporter.shared.errors import RunbookdError
 from tests.bed import watch
 from tests.bed.bed import Bed
+from tests.bed.cluster.interface import Fault
+from tests.bed.manifests import NAME
 from tests.bed.process import wait_until
-from tests.chaos import counting, ground
-from tests.chaos.strikes import ON_FLEET, ON_ONE, Blow, strike_later
+from tests.chaos import claims, counting, ground
+from tests.chaos.counting import Expected
+from tests.chaos.strikes import ON_FLEET, ON_ONE, Blow, Strike, When
 
-LATEST_SECONDS = {"release": 14.0, "restart": 4.0}
-"""A bad release is rolled back and verified within about this time, a restart is done within it."""
+LATEST_SECONDS: Mapping[tuple[When, str], float] = {
+    (When.ANY_TIME, "release"): 14.0,
+    (When.ANY_TIME, "restart"): 4.0,
+    (When.IN_RUN, "release"): 6.0,
+    (When.IN_RUN, "restart"): 1.0,
+}
+"""A bad release is rolled back and verified within about the first, a restart is done within the
+second; a run of theirs is under way for at least the others."""
 
-IN_RUN_SECONDS = 6.0
+UNDER_WAY_SECONDS = 60.0
 OVER_SECONDS = 120.0
+
+LOST_ANSWER = Fault(verb="patch", path=f"/{NAME}$", cut=True)
 
 clock = SystemClock()
 
@@ -28,60 +40,94 @@ class Round:
     """What happens: all of it comes from the seed."""
 
     number: int
-    """From 1, on its bed."""
+    """From 1."""
+    responders: int
+    strike: str
     cause: str
     """`release` or `restart`."""
-    strike: str
     moment: timedelta
 
+    @property
+    def what(self) -> Strike:
+        """Return what strikes."""
+        return (ON_ONE if self.responders == 1 else ON_FLEET)[self.strike]
+
     @classmethod
-    def thrown(cls, dice: Random, number: int, strike: str) -> "Round":
+    def thrown(cls, number: int, responders: int, strike: str, dice: Random) -> "Round":
         """Throw the dice for a round."""
-        cause = dice.choice(("release", "restart"))
-        at_worker = strike.endswith("-replica")
-        latest = IN_RUN_SECONDS if at_worker else LATEST_SECONDS[cause]
-        if at_worker and cause == "restart":
-            latest = 1.0
-        return cls(number, cause, strike, timedelta(seconds=dice.uniform(0.0, latest)))
+        what = (ON_ONE if responders == 1 else ON_FLEET)[strike]
+        cause = dice.choice(what.causes)
+        latest = LATEST_SECONDS.get((what.when, cause), 0.0)
+        moment = timedelta(seconds=dice.uniform(0.0, latest))
+        return cls(number, responders, strike, cause, moment)
 
     @override
     def __str__(self) -> str:
-        return f"{self.cause}, {self.strike} after {self.moment.total_seconds():.2f} s"
+        when = {
+            When.ANY_TIME: f"after {self.moment.total_seconds():.2f} s",
+            When.IN_RUN: f"{self.moment.total_seconds():.2f} s into the run",
+            When.AT_EFFECT: "with the answer lost",
+        }[self.what.when]
+        return f"{self.cause}, {self.strike} {when}"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a round ended."""
 
     round: Round
     blow: Blow
     seconds: float
-    mistakes: list[str] = field(default_factory=list)
+    repeats: int
+    mistakes: list[str]
+    """Empty when everything is as it must be."""
+    story: str
+    """The timelines of the round, where something is not."""
 
 
 async def play(bed: Bed, dice: Random, thrown: Round) -> Outcome:
-    """Play a round to its end. Raises AssertionError with the story when it does not end."""
-    began = clock.monotonic()
+    """Play a round to its end, or until it is given up."""
+    since, began = clock.now(), clock.monotonic()
     if thrown.cause == "release":
         await bed.deploy("v4-errors")
-    expected = counting.Expected(await counting.generation(bed) + 1, thrown.number)
+    expected = await Expected.after(bed, restarts=thrown.cause == "restart")
+    if thrown.what.when is When.AT_EFFECT:
+        await bed.faults.add(LOST_ANSWER)  # not earlier: a release is a patch, too
     if thrown.cause == "restart":
         await watch.call(bed, "/api/v1/runs", ground.RESTART)
-    in_run = thrown.strike.endswith("-replica")
-    strike = (ON_FLEET if bed.fleet else ON_ONE)[thrown.strike]
+    blow = Blow("nothing fell")
     try:
-        blow = await strike_later(strike, bed, dice, thrown.moment, in_run=in_run)
-        await wait_until(lambda: _over(bed, thrown), OVER_SECONDS, f"{thrown} is over")
+        await _moment(bed, thrown, expected)
+        blow = await thrown.what.fall(bed, dice)
+        await wait_until(lambda: _over(bed, expected.runs), OVER_SECONDS, f"{thrown} is over")
         await wait_until(bed.rolled_out, 30, "the Deployment is rolled out")
+        mistakes = blow.too_slow + await blow.after(bed) + await expected.mistakes(bed)
     except TimeoutError as error:
-        raise AssertionError(f"{error}\n{await counting.story(bed)}") from error
-    outcome = Outcome(thrown, blow, clock.monotonic() - began, await expected.mistakes(bed))
-    outcome.mistakes += await blow.after(bed, expected)
-    return outcome
+        mistakes = [str(error), *await expected.mistakes(bed)]
+    seconds, repeats = clock.monotonic() - began, await expected.repeats(bed)
+    story = await counting.story(bed, since) if mistakes else ""
+    return Outcome(thrown, blow, seconds, repeats, mistakes, story)
 
 
-async def _over(bed: Bed, thrown: Round) -> bool:
+async def _moment(bed: Bed, thrown: Round, expected: Expected) -> None:
+    """Return when it is time to strike."""
+
+    async def landed() -> bool:
+        return await expected.repeats(bed) >= 0
+
+    match thrown.what.when:
+        case When.AT_EFFECT:
+            await wait_until(landed, UNDER_WAY_SECONDS, "the target is changed")
+            return
+        case When.IN_RUN:
+            await wait_until(lambda: claims.under_way(bed), UNDER_WAY_SECONDS, "a run is under way")
+        case When.ANY_TIME:
+            pass
+    await clock.sleep(thrown.moment)
+
+
+async def _over(bed: Bed, runs: int) -> bool:
     try:
-        return await counting.all_over(bed, thrown.number)
+        return await counting.all_over(bed, runs)
     except RunbookdError:
         return False  # nobody answers yet

@@ -1,34 +1,34 @@
 """What goes wrong in a round, and how long nobody worked because of it."""
 
-import asyncio
-import re
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum, auto
 from random import Random
 
 from exporter.shared.clock import SystemClock
 from responder.engine.fleet import EVICTED
 from tests.bed.bed import Bed, LocalProgram
 from tests.bed.process import wait_until
-from tests.chaos.counting import Expected
+from tests.chaos import claims
+from tests.chaos.claims import Claim
+
+GO_ON_SECONDS = 5.0
+"""What a crash of the only responder may cost: it starts again, and looks into its files."""
 
 TAKE_OVER_SECONDS = 20.0
 """What a replica's death may cost: a lease of 15 s, a look each second, and the queue's poll."""
 
-PENDING = (
-    "SELECT executor_id FROM dbos.workflow_status"
-    " WHERE name = 'remediate_v1' AND status = 'PENDING'"
-)
-
+PATIENCE_SECONDS = 60.0
+"""How long is waited for somebody to go on before the round is given up."""
 
 clock = SystemClock()
 
-Look = Callable[[Bed, Expected], Awaitable[list[str]]]
+Look = Callable[[Bed], Awaitable[list[str]]]
 
 
-async def _no_more(_bed: Bed, _expected: Expected) -> list[str]:
+async def _no_more(_bed: Bed) -> list[str]:
     return []
 
 
@@ -39,54 +39,80 @@ class Blow:
     what: str
     idle_seconds: float | None = None
     """From the strike until somebody worked again; None when nobody was at work."""
+    may_take: float | None = None
+    """How many seconds that may be."""
     after: Look = _no_more
     """Does what is left to do once the round is over; returns what went wrong in it."""
 
+    @property
+    def too_slow(self) -> list[str]:
+        """Return what is wrong with the time to go on."""
+        if self.idle_seconds is None or self.may_take is None or self.idle_seconds <= self.may_take:
+            return []
+        return [f"nobody worked for {self.idle_seconds:.1f} s, {self.may_take:g} s at most"]
 
-Strike = Callable[[Bed, Random], Awaitable[Blow]]
+
+class When(Enum):
+    """When a strike falls."""
+
+    ANY_TIME = auto()
+    """From the cause until the run is about to end."""
+    IN_RUN = auto()
+    """While a run is under way."""
+    AT_EFFECT = auto()
+    """When the target has been changed and the answer that says so is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """Something that goes wrong."""
+
+    fall: Callable[[Bed, Random], Awaitable[Blow]]
+    when: When
+    causes: tuple[str, ...] = ("release", "restart")
 
 
 async def kill_alone(bed: Bed, _dice: Random) -> Blow:
     """Kill the only responder, and start it again as a kubelet would at once."""
+    claim = await claims.under_way(bed)
     began = clock.monotonic()
     await bed.responder.kill()
     await bed.responder.start()
-    return Blow("the responder killed", clock.monotonic() - began)
+    idle = await _idle(bed, claim, began) if claim else clock.monotonic() - began
+    return Blow("the responder killed", idle, GO_ON_SECONDS)
 
 
 async def kill_worker(bed: Bed, dice: Random) -> Blow:
     """Kill the replica that works, wait for another to go on, and start it again."""
-    worker, executor = await _worker(bed, dice)
+    worker, claim = await _worker(bed, dice)
     began = clock.monotonic()
     await worker.kill()
-    idle = await _taken_over(bed, executor, began)
+    idle = await _idle(bed, claim, began)
     await worker.start()
-    return Blow(f"{worker.name} killed", idle)
+    return Blow(f"{worker.name} killed", idle, TAKE_OVER_SECONDS)
 
 
 async def freeze_worker(bed: Bed, dice: Random) -> Blow:
     """Freeze the replica that works, until the round is over."""
-    worker, executor = await _worker(bed, dice)
+    worker, claim = await _worker(bed, dice)
     assert worker.process is not None
     began = clock.monotonic()
     worker.process.send(signal.SIGSTOP)
-    idle = await _taken_over(bed, executor, began)
+    idle = await _idle(bed, claim, began)
 
-    async def thaw(bed: Bed, expected: Expected) -> list[str]:
+    async def thaw(bed: Bed) -> list[str]:
         """Let it go on: it must end at once, having done nothing."""
         assert worker.process is not None
         told = len(bed.pager.received)
         worker.process.send(signal.SIGCONT)
         code = await worker.process.wait(10)
-        wrong = await expected.mistakes(bed)
-        if code != EVICTED:
-            wrong.append(f"the thawed replica ended with {code}")
-        if len(bed.pager.received) > told:
-            wrong.append("the thawed replica told people something")
+        wrong = [] if code == EVICTED else [f"the thawed replica ended with {code}"]
+        if again := _told_again(bed, told):
+            wrong.append(f"people were told again: {', '.join(again)}")
         await worker.start()
         return wrong
 
-    return Blow(f"{worker.name} frozen", idle, thaw)
+    return Blow(f"{worker.name} frozen", idle, TAKE_OVER_SECONDS, thaw)
 
 
 async def restart_alertmanager(bed: Bed, _dice: Random) -> Blow:
@@ -109,55 +135,43 @@ async def crash_store(bed: Bed, dice: Random) -> Blow:
     return Blow(f"PostgreSQL away for {outage.total_seconds():.1f} s")
 
 
+RELEASE = ("release",)
+AROUND = {
+    "alertmanager": Strike(restart_alertmanager, When.ANY_TIME, RELEASE),
+    "prometheus": Strike(restart_prometheus, When.ANY_TIME, RELEASE),
+}
 ON_ONE: Mapping[str, Strike] = {
-    "kill": kill_alone,
-    "alertmanager": restart_alertmanager,
-    "prometheus": restart_prometheus,
+    "kill": Strike(kill_alone, When.ANY_TIME),
+    "kill at effect": Strike(kill_alone, When.AT_EFFECT),
+    **AROUND,
 }
 ON_FLEET: Mapping[str, Strike] = {
-    "kill-replica": kill_worker,
-    "freeze-replica": freeze_worker,
-    "alertmanager-of-replicas": restart_alertmanager,
-    "prometheus-of-replicas": restart_prometheus,
-    "postgres": crash_store,
+    "kill": Strike(kill_worker, When.IN_RUN),
+    "kill at effect": Strike(kill_worker, When.AT_EFFECT),
+    "freeze": Strike(freeze_worker, When.IN_RUN),
+    "freeze at effect": Strike(freeze_worker, When.AT_EFFECT),
+    "postgres": Strike(crash_store, When.ANY_TIME, RELEASE),
+    **AROUND,
 }
 
 
-async def _working(bed: Bed) -> str:
-    """Return the executor of the run under way, or an empty string."""
-    assert bed.fleet is not None
-    rows = await bed.fleet.store.execute(PENDING, bed.places.store_dsn.rpartition("/")[2])
-    return str(rows[0]["executor_id"]) if rows else ""
-
-
-async def _worker(bed: Bed, dice: Random) -> tuple[LocalProgram, str]:
+async def _worker(bed: Bed, dice: Random) -> tuple[LocalProgram, Claim | None]:
     """Return the replica that has the run under way, or any when there is none."""
     assert bed.fleet is not None
-    executor = await _working(bed)
-    for replica in bed.fleet.replicas:
-        joined = re.findall(r'"replica": "([^"]+)", "event": "joined"', replica.log.read_text())
-        if joined and joined[-1] == executor:
-            return replica, executor
-    return dice.choice(bed.fleet.replicas), ""
+    claim = await claims.under_way(bed)
+    replica = claims.replica_of(bed, claim.executor) if claim else None
+    return replica or dice.choice(bed.fleet.replicas), claim
 
 
-async def _taken_over(bed: Bed, executor: str, began: float) -> float | None:
-    """Return after how many seconds another executor had the run; None when there was none."""
-    if not executor:
+async def _idle(bed: Bed, claim: Claim | None, began: float) -> float | None:
+    """Return after how many seconds somebody had the run; None when there was none."""
+    if claim is None:
         return None
-
-    async def moved() -> bool:
-        return await _working(bed) not in ("", executor)
-
-    await wait_until(moved, TAKE_OVER_SECONDS, "another replica goes on")
+    await wait_until(lambda: claims.went_on(bed, claim), PATIENCE_SECONDS, "somebody goes on")
     return clock.monotonic() - began
 
 
-async def strike_later(
-    strike: Strike, bed: Bed, dice: Random, moment: timedelta, *, in_run: bool
-) -> Blow:
-    """Strike at a moment counted from now, or from when a run is under way."""
-    if in_run:
-        await wait_until(lambda: _working(bed), 60, "a run is under way")
-    await asyncio.sleep(moment.total_seconds())
-    return await strike(bed, dice)
+def _told_again(bed: Bed, told: int) -> list[str]:
+    """Return the messages after the first `told` that had been received before."""
+    names = [f"{it.path} {it.headers.get('Idempotency-Key')}" for it in bed.pager.received]
+    return [name for name in names[told:] if name in names[:told]]
