@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import cast
 
 import pytest
+from pydantic import ValidationError
 
 from exporter.cloud import backups, cloudwatch, cost, ecr, eks, elb
 from exporter.cloud.answers import read
@@ -86,6 +87,7 @@ VALUES: Answer = {
             "StatusCode": "Complete",
         },
         {"Id": "q1", "Label": "Errors", "Timestamps": [], "Values": [], "StatusCode": "Complete"},
+        {"Id": "q2", "Label": "Denied", "Timestamps": [], "Values": [], "StatusCode": "Forbidden"},
     ]
 }
 COSTS: Answer = {
@@ -139,12 +141,11 @@ def of_scan(answer: Answer) -> Iterable[Sample]:
 def of_values(answer: Answer) -> Iterable[Sample]:
     queries = [
         cloudwatch.Query(name=name, namespace="AWS/ApplicationELB", metric="x")
-        for name in ("latency", "errors")
+        for name in ("latency", "errors", "denied")
     ]
-    newest: cloudwatch.Newest = {}
-    until = NOW.replace(second=0)
-    cloudwatch.take(read(answer, cloudwatch.Results), queries, until, newest)
-    return cloudwatch.newest_samples(queries, newest)
+    found = cloudwatch.Found()
+    cloudwatch.take(read(answer, cloudwatch.Results), queries, NOW.replace(second=0), found)
+    return cloudwatch.samples(queries, found)
 
 
 def of_costs(answer: Answer) -> Iterable[Sample]:
@@ -219,6 +220,7 @@ EXPECTED: Mapping[str, Sequence[str]] = {
     "values": [
         'kpi_cloudwatch_value{query="latency"} 0.2',
         'kpi_cloudwatch_value_timestamp_seconds{query="latency"} 1.76734e+09',
+        'kpi_cloudwatch_query_failed_reason{query="denied",reason="Forbidden"} 1',
     ],
     "costs": [
         'kpi_aws_cost_yesterday{aws_service="Amazon EKS",currency="USD"} 2.5',
@@ -284,3 +286,18 @@ def test_on_the_first_day_of_a_month_there_is_yesterday_alone() -> None:
 def test_an_answer_of_another_shape_is_refused() -> None:
     with pytest.raises(PermanentError, match="in a shape we do not know"):
         read({"cluster": {"version": 1.34}}, eks.ClusterAnswer)
+
+
+@pytest.mark.parametrize(
+    ("queries", "said"),
+    [
+        ([{"name": "errors"}, {"name": "errors"}], "two queries are called errors"),
+        ([{"name": "errors", "period": "90s"}], "whole minutes"),
+    ],
+)
+def test_queries_that_cannot_be_answered_are_refused(
+    queries: list[dict[str, str]], said: str
+) -> None:
+    whole = [{"namespace": "AWS/ApplicationELB", "metric": "x", **query} for query in queries]
+    with pytest.raises(ValidationError, match=said):
+        cloudwatch.CloudWatch.model_validate({"queries": whole})
