@@ -16,6 +16,7 @@ from exporter.shared.config import (
     ConfigError,
     Problem,
     Section,
+    format_duration,
     load_document,
     nearest,
     validate,
@@ -49,6 +50,7 @@ from responder.policies.load import lint as lint_policies
 from responder.policies.load import load
 from responder.settings import ResponderSettings
 from responder.store.database import Store
+from responder.store.retention import Horizon
 from responder.web.auth import Authenticator
 from responder.web.guard import LOOPBACK
 from responder.web.intake import Bounds, Intake, Listeners
@@ -111,6 +113,29 @@ async def migrate(path: Path) -> list[str]:
         await asyncio.to_thread(migrate_engine, settings.store_url)
         done.append("the engine's tables are at the newest form")
     return done
+
+
+async def retention(path: Path) -> list[JsonObject]:
+    """Count the rows of each table, and those past the time to keep them; nothing is deleted.
+
+    Raises ConfigError, StoreUnavailableError or another RunbookdError.
+    """
+    settings = read_settings(path)
+    keep, now = settings.retention, SystemClock().now()
+    store = await Store.open(settings.store_url, migrate=False)
+    try:
+        async with store.reading() as tx:
+            found = await tx.retention.count(Horizon.at(now, keep.incidents, keep.deliveries))
+    finally:
+        await store.close()
+    times = {
+        name: keep.deliveries if name in ("inbox", "dead_letters") else keep.incidents
+        for name in found
+    }
+    return [
+        {"table": name, "kept": format_duration(times[name]), "rows": rows, "past": past}
+        for name, (rows, past) in found.items()
+    ]
 
 
 async def serve(path: Path, *, insecure_loopback: bool) -> None:

@@ -85,6 +85,19 @@ def migrate(config: Config) -> None:
 
 
 @app.command()
+@told
+def retention(config: Config, output: As = Output.TABLE) -> None:
+    """Say how many rows are past the time to keep them; the running responder deletes those."""
+    from responder.app import retention as count  # noqa: PLC0415 - as in serve
+
+    found = asyncio.run(count(config))
+    if output is Output.JSON:
+        print_json(list(found))
+    else:
+        print_table(("table", "kept", "rows", "past"), found)
+
+
+@app.command()
 def lint(
     policies: Annotated[Path, typer.Argument(help="A policy file, or a folder of them.")],
     *,

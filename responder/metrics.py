@@ -15,8 +15,8 @@ class ResponderMetrics:
         def counter(name: str, documentation: str, *labels: str) -> Counter:
             return Counter(f"responder_{name}", documentation, labels, registry=own)
 
-        def gauge(name: str, documentation: str) -> Gauge:
-            return Gauge(f"responder_{name}", documentation, registry=own)
+        def gauge(name: str, documentation: str, *labels: str) -> Gauge:
+            return Gauge(f"responder_{name}", documentation, labels, registry=own)
 
         def histogram(name: str, documentation: str) -> Histogram:
             return Histogram(
@@ -68,4 +68,12 @@ class ResponderMetrics:
         )
         self.workflows_taken_over = counter(
             "workflows_taken_over_total", "Workflows of dead replicas that this one moved."
+        )
+        self.pruned_rows = counter(
+            "pruned_rows_total", "Rows deleted since the time to keep them was over.", "table"
+        )
+        self.last_prune = gauge(
+            "last_prune_timestamp_seconds",
+            "When this replica last found nothing left to delete; only the leading one looks.",
+            "table",
         )

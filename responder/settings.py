@@ -95,6 +95,18 @@ class Store(Section):
     Shorter is sooner, and takes more pauses of a busy machine for death."""
 
 
+class Retention(Section):
+    """How long what is over is kept. What is open, waits or still counts is never deleted."""
+
+    incidents: Duration = Field(default=timedelta(days=400), ge=timedelta(days=7))
+    """Closed incidents, each whole: episodes, runs, steps, timeline, evidence, messages. A year and
+    a month, so that last year's peak can be looked up before this year's. At least 7d: Alertmanager
+    remembers for five days what it told, and may tell it again."""
+    deliveries: Duration = Field(default=timedelta(days=14), ge=timedelta(hours=1))
+    """Webhook bodies that were worked on, dead letters, and the engine's record of finished
+    workflows: what explains a delivery, for as long as somebody may be on holiday."""
+
+
 class WatchedDatabase(Section):
     """A PostgreSQL server whose sessions belong into the evidence."""
 
@@ -129,6 +141,7 @@ class ResponderSettings(Section):
     console: Console = Console()
     intake: Intake = Intake()
     engine: Engine = Engine()
+    retention: Retention = Retention()
     receivers: dict[str, dict[str, dict[str, JsonValue]]] = Field(default_factory=dict)
     """`name: {notifier: {settings}}`; policies name them, secrets stand in files."""
 

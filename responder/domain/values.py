@@ -22,6 +22,7 @@ KINDS: Mapping[str, str] = {
 """Kinds that a target may have: as users write them → as Kubernetes does."""
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_WORKFLOW = re.compile(r"incident-(\d+)(?:-run-\d+)?")
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 
@@ -86,6 +87,12 @@ def workflow_id(incident_id: int) -> str:
 def run_workflow_id(incident_id: int, run: int) -> str:
     """Return the id of the workflow of the incident's n-th run: `incident-42-run-1`."""
     return f"incident-{incident_id}-run-{run}"
+
+
+def incident_of_workflow(workflow: str) -> int | None:
+    """Return the incident that a workflow's id names, its own or that of a run; None: no such."""
+    found = _WORKFLOW.fullmatch(workflow)
+    return int(found[1]) if found else None
 
 
 def action_key(incident_id: int, step: int, attempt: int) -> str:

@@ -17,6 +17,7 @@ from responder.engine.auditor import audit
 from responder.engine.deliveries import process_inbox
 from responder.engine.launch import launch
 from responder.engine.outbox import deliver_due
+from responder.engine.retention import prune
 from responder.engine.services import Services, bind
 
 log = get_log(__name__)
@@ -26,6 +27,12 @@ IDLE = timedelta(seconds=1)
 
 WATCH = timedelta(seconds=1)
 """How often a replica looks after the others; adds to the time of a take-over."""
+
+PRUNE = timedelta(hours=1)
+"""How often is looked for what is past its time: so much longer it may be kept."""
+
+LEADING = timedelta(minutes=1)
+"""How often a replica looks whether it is the one that prunes."""
 
 RECORDING = timedelta(milliseconds=200)
 """What the library gets to record steps that have just ended."""
@@ -44,6 +51,7 @@ class Engine:
     _outbox: asyncio.Event = field(default_factory=asyncio.Event)
     _delivered_at: float = float("-inf")
     _roused: bool = False
+    _pruned_at: float = float("-inf")
 
     async def start(self) -> None:
         """Launch the engine and take up what an earlier incarnation left.
@@ -59,6 +67,7 @@ class Engine:
         self._loop("outbox", self._work_outbox, self._outbox, IDLE)
         pause = self.services.settings.engine.audit_interval
         self._loop("auditor", self._work_audit, asyncio.Event(), pause)
+        self._loop("retention", self._work_retention, asyncio.Event(), LEADING)
 
     async def stop(self) -> None:
         """Stop the loops, let steps in flight finish for a while, and leave the fleet."""
@@ -161,6 +170,12 @@ class Engine:
             return
         for finding in await audit(self.services):
             log.warning("audit", finding=finding.finding, what=finding.what)
+
+    async def _work_retention(self) -> None:
+        began = self.services.clock.monotonic()
+        if self.services.fleet.leads and began - self._pruned_at >= PRUNE.total_seconds():
+            await prune(self.services)
+            self._pruned_at = began
 
     def _loop(
         self,

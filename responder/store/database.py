@@ -35,6 +35,7 @@ from responder.store.inbox import Inbox, NewDelivery
 from responder.store.incidents import Incidents
 from responder.store.leases import Leases
 from responder.store.outbox import Outbox
+from responder.store.retention import Retention
 from responder.store.runs import Runs
 from responder.store.sessions import Sessions
 from responder.store.steps import Steps
@@ -70,6 +71,7 @@ class Transaction:
         self.leases = Leases(connection)
         self.sessions = Sessions(connection)
         self.changes = Changes(connection)
+        self.retention = Retention(connection)
 
 
 class Store:

@@ -48,6 +48,12 @@ inbox = Table(
         sqlite_where=text("state = 'pending'"),
         postgresql_where=text("state = 'pending'"),
     ),
+    Index(
+        "inbox_ended",
+        "ended_at",
+        sqlite_where=text("ended_at IS NOT NULL"),
+        postgresql_where=text("ended_at IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -61,6 +67,7 @@ dead_letters = Table(
     Column("size", BigInteger, nullable=False),
     Column("sha256", Text, nullable=False),
     Column("head", LargeBinary, nullable=False),
+    Index("dead_letters_by_time", "at"),
     sqlite_autoincrement=True,
 )
 
@@ -98,6 +105,12 @@ incidents = Table(
         unique=True,
         sqlite_where=text("status <> 'closed'"),
         postgresql_where=text("status <> 'closed'"),
+    ),
+    Index(
+        "incidents_closed",
+        "closed_at",
+        sqlite_where=text("closed_at IS NOT NULL"),
+        postgresql_where=text("closed_at IS NOT NULL"),
     ),
     sqlite_autoincrement=True,
 )
