@@ -31,9 +31,6 @@ WATCH = timedelta(seconds=1)
 PRUNE = timedelta(hours=1)
 """How often is looked for what is past its time: so much longer it may be kept."""
 
-LEADING = timedelta(minutes=1)
-"""How often a replica looks whether it is the one that prunes."""
-
 RECORDING = timedelta(milliseconds=200)
 """What the library gets to record steps that have just ended."""
 
@@ -67,7 +64,7 @@ class Engine:
         self._loop("outbox", self._work_outbox, self._outbox, IDLE)
         pause = self.services.settings.engine.audit_interval
         self._loop("auditor", self._work_audit, asyncio.Event(), pause)
-        self._loop("retention", self._work_retention, asyncio.Event(), LEADING)
+        self._loop("retention", self._work_retention, asyncio.Event(), pause)
 
     async def stop(self) -> None:
         """Stop the loops, let steps in flight finish for a while, and leave the fleet."""
