@@ -21,6 +21,10 @@ class Story:
     times: dict[str, float] = field(default_factory=dict)
     about: str = watch.TASK_MANAGER
     """Target of the incident that is told."""
+    label: str = ""
+    """What each line begins with, where several stories are told at a time."""
+    lines: list[str] = field(default_factory=list)
+    """What was told so far, in its order."""
 
     def cause(self, text: str) -> None:
         """Start the clock: this is what went wrong."""
@@ -34,8 +38,10 @@ class Story:
         self.seen.add(name)
         elapsed = self.clock.monotonic() - self.began if self.began else 0.0
         self.times.setdefault(name, elapsed)
-        stamp = f"[dim]{elapsed:6.1f} s[/dim] " if self.began else "         "
-        out.print(stamp, end="")
+        stamp = f"{elapsed:6.1f} s " if self.began else "         "
+        self.lines.append(f"{stamp}{text}")
+        out.print(f"{self.label:<16}" if self.label else "", end="")
+        out.print(stamp, style="dim", end="")
         out.print(text, style=style or None, markup=False)
 
     async def look(self, bed: Bed, kpi: str) -> None:

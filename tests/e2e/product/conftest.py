@@ -1,32 +1,41 @@
-"""One cluster for the product's own tests, and what they measured in a table at the end."""
+"""Clusters for the product's own tests, and what was measured on them in a table at the end."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from tests.bed import real_bed
-from tests.bed.cluster.real import RealCluster, Wanted
 from tests.bed.real_bed import Ground
-from tests.bed.rights import Right
+from tests.bed.stage import Stage
 
 TOLD = pytest.StashKey[list[str]]()
 """Lines of the table, one a scenario."""
 HEAD = f"{'scenario':<20} {'factor':>6} {'detected':>9} {'acted':>7} {'verified':>9} {'over':>7}"
+LANES = 2
+"""Scenarios at a time; a third cluster is everybody else's. Two cores are then well used."""
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", autouse=True)
+async def stage(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Stage]:
+    """Every scenario that is asked for, under way from the start, beside the other tests."""
+    asked = [
+        str(item.callspec.params["name"])
+        for item in request.session.items
+        if isinstance(item, pytest.Function)
+        and item.function.__name__ == "test_a_scenario_ends_as_it_should"
+    ]
+    root = tmp_path_factory.mktemp("stage")
+    async with Stage.open(root, asked, lanes=min(LANES, len(asked))) as opened:
+        yield opened
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ground]:
-    """A real cluster with metrics-server, kwok and the images."""
-    root = tmp_path_factory.mktemp("cluster")
-    async with RealCluster.start(root, Wanted(metrics=True, kwok=True)) as cluster:
-        yield await real_bed.prepare(cluster)
-
-
-@pytest.fixture(scope="session")
-def granted() -> set[Right]:
-    """What any release gave to the product's accounts."""
-    return set()
+async def ground(stage: Stage) -> AsyncIterator[Ground]:
+    """A cluster for all tests but the scenarios."""
+    async with stage.another("ground") as one:
+        yield one
 
 
 @pytest.fixture
