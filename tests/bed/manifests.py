@@ -46,6 +46,7 @@ def deployment(
         "ports": [{"name": "http", "containerPort": PORT}],
         "env": [{"name": name, "value": value} for name, value in env.items()],
         "readinessProbe": READY,
+        "lifecycle": {"preStop": {"sleep": {"seconds": 2}}},  # until no Service sends it anything
         "resources": dict(resources or {}),
     }
     return _deployment(NAME, replicas, container)

@@ -4,7 +4,8 @@ from typing import TypedDict
 
 import asyncpg
 
-TIMEOUT_SECONDS = 1.0
+TIMEOUT_SECONDS = 3.0
+"""Of one question to the database; so long that a crowd meets a slow page, no failing one."""
 NAMED = {"application_name": "task-manager"}
 # IF NOT EXISTS alone fails when two pods create at once, so they take turns.
 SCHEMA = """

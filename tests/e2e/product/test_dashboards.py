@@ -17,7 +17,10 @@ RESOURCES = {
     "requests": {"cpu": "50m", "memory": "64Mi"},
     "limits": {"cpu": "1", "memory": "256Mi"},
 }
+UNTOLD = "the kubelet of a node in namespaces does not see the interfaces of its pods"
 ABSENT: Mapping[str, str] = {
+    "kpi_pod_network_receive_bytes_total": UNTOLD,
+    "kpi_pod_network_transmit_bytes_total": UNTOLD,
     "kpi_volume_available_bytes": "no pod has a claim",
     "kpi_volume_inodes_free": "no pod has a claim",
     "namespace_persistentvolumeclaim:kpi_volume_disk_ratio:rate": "no pod has a claim",
@@ -32,12 +35,12 @@ async def test_what_only_a_real_cluster_measures_is_drawn(ground: Ground, tmp_pa
 
         async def seen() -> bool:
             rule = "namespace_workload:kpi_workload_memory_ratio:rate"
-            moved = "rate(kpi_pod_network_receive_bytes_total[1m])"
+            moved = "rate(kpi_node_network_receive_bytes_total[1m])"
             return bool(await bed.prometheus.query(rule) and await bed.prometheus.query(moved))
 
         async with Load.start(lambda: urls, rate=20.0, seconds=300.0):
             await watch.until_healthy(bed)
-            await wait_until(seen, 180, "the cluster has measured the application's pods twice")
+            await wait_until(seen, 180, "the cluster has measured its pods and its node twice")
             found = await answers(bed.prometheus, ABSENT, only=measured())
         assert found.refused == []
         assert found.silent == []

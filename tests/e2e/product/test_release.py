@@ -68,10 +68,10 @@ async def test_an_upgrade_and_its_rollback_lose_no_incident(installed: Installed
     more = ("--set", "exporter.replicas=2", "--set-string", "responder.podAnnotations.release=two")
     await installed.helm.install(values, *more)
     assert await _replicas(installed) == (2, 2)
-    assert [item["title"] for item in await watch.incidents(bed)] == [TITLE]
+    assert TITLE in [item["title"] for item in await watch.incidents(bed)]
     await installed.helm.run("rollback", RELEASE, "1", "--wait", f"--timeout={release.WAIT}")
     assert await _replicas(installed) == (1, 1)
-    assert [item["title"] for item in await watch.incidents(bed)] == [TITLE]
+    assert TITLE in [item["title"] for item in await watch.incidents(bed)]
     history = json.loads(await installed.helm.run("history", RELEASE, "--output=json"))
     assert [(each["revision"], each["status"]) for each in history] == [
         (1, "superseded"),
