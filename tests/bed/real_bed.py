@@ -49,7 +49,7 @@ async def prepare(cluster: RealCluster) -> Ground:
 
 
 @asynccontextmanager
-async def start(
+async def start(  # noqa: PLR0913 - a bed has that many sides; all but its place by name
     ground: Ground,
     root: Path,
     *,
@@ -57,11 +57,14 @@ async def start(
     replicas: int = 3,
     policies: Path | None = None,
     resources: Mapping[str, object] | None = None,
+    responders: int = 1,
 ) -> AsyncIterator[Bed]:
     """Install the product, deploy the application, and start what both need, all of it fresh.
 
-    `resources` are requests and limits of the application's container. Everything is as
-    `tests.bed.bed.start` has it otherwise; the cluster is empty again when the context ends.
+    `resources` are requests and limits of the application's container. Several `responders` keep
+    their state on a PostgreSQL of their own, empty until the chart's hook has migrated it.
+    Everything is as `tests.bed.bed.start` has it otherwise; the cluster is empty again when the
+    context ends.
     """
     cluster, host = ground.cluster, ground.host
     async with AsyncExitStack() as stack:
@@ -70,6 +73,7 @@ async def start(
         postgres = await stack.enter_async_context(Postgres.start(root, preload, guests))
         await postgres.execute("CREATE EXTENSION pg_stat_statements")
         dsn = await postgres.create_database("taskmanager")
+        store = await stack.enter_async_context(_store(root, guests, responders))
         pager = await stack.enter_async_context(HttpSink.start(host=host))
         mail = await stack.enter_async_context(SmtpSink.start(host=host))
         helm = Helm(cluster, root / "helm")
@@ -85,6 +89,7 @@ async def start(
             pager_url=pager.url,
             mail_port=mail.port,
             mail_host=mail.host,
+            store_dsn=store,
         )
         files = write_configuration(places, factor=factor, policies=policies)
         alertmanager = Alertmanager.start(root, files.alertmanager)
@@ -102,7 +107,8 @@ async def start(
         places.set_prometheus(prometheus.url)
         files = write_configuration(places, factor=factor, policies=policies)
         await release.prepare(cluster, places)
-        await helm.install(release.write_values(root / "values.yaml", files, ground.product))
+        values = release.write_values(root / "values.yaml", files, ground.product, responders)
+        await helm.install(values)
         places.responder_host = await release.address(cluster, release.NAMESPACE, RESPONDER)
         write_configuration(places, factor=factor, policies=policies)
         await stack.enter_async_context(alertmanager)
@@ -127,6 +133,17 @@ async def start(
         )
         await wait_until(bed.rolled_out, START_SECONDS, "task-manager v3 is rolled out")
         yield bed
+
+
+@asynccontextmanager
+async def _store(root: Path, guests: Guests, responders: int) -> AsyncIterator[str]:
+    """Have an empty database that several responders share; the address of none for one."""
+    if responders == 1:
+        yield ""
+        return
+    # A crash of this server must lose nothing that was committed.
+    async with Postgres.start(root / "store", {"synchronous_commit": "on"}, guests) as server:
+        yield await server.create_database("runbookd")
 
 
 async def _deploy(

@@ -24,6 +24,7 @@ EXPORTER_PORT = 9842
 RESPONDER_PORT = 9843
 SECRETS = "/etc/runbookd/secrets"
 STATE = f"{RELEASE}-state"
+STORE = f"{RELEASE}-store"
 USER = 65532
 """Whom the chart's pods run as."""
 WAIT = "120s"
@@ -106,7 +107,7 @@ class PodProgram:
         return await asyncio.to_thread(self.cluster.kubectl, "--namespace", NAMESPACE, *arguments)
 
 
-def write_values(path: Path, files: Files, image: Image) -> Path:
+def write_values(path: Path, files: Files, image: Image, responders: int = 1) -> Path:
     """Write the chart's values: what the bed's settings say, with secrets from mounted files."""
     repository, _, tag = image.reference.rpartition(":")
     exporter = yaml.safe_load(files.exporter.read_text())
@@ -123,6 +124,7 @@ def write_values(path: Path, files: Files, image: Image) -> Path:
         database["dsn_file"] = f"{SECRETS}/taskmanager-dsn"
     for token in responder["auth"]["tokens"]:
         token["token_file"] = f"{SECRETS}/{token['name']}-token"
+    shared = {"replicas": responders, "postgres": {"secretName": STORE}}
     document = {
         "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
         "exporter": {"settings": exporter, "secretName": EXPORTER},
@@ -130,7 +132,7 @@ def write_values(path: Path, files: Files, image: Image) -> Path:
             "settings": responder,
             "secretName": RESPONDER,
             "policies": {file.name: file.read_text() for file in files.policies.glob("*.yaml")},
-            "persistence": {"existingClaim": STATE},
+            **(shared if responders > 1 else {"persistence": {"existingClaim": STATE}}),
         },
     }
     path.write_text(yaml.safe_dump(document, sort_keys=False))
@@ -152,6 +154,7 @@ async def prepare(cluster: RealCluster, places: Places) -> None:
         },
         _secret(EXPORTER, dsn),
         _secret(RESPONDER, dsn | tokens),
+        *([_secret(STORE, {"dsn": places.store_dsn})] if places.store_dsn else []),
         *_volume(folder),
     ]
     everything = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from exporter.shared.errors import TransientError
 from exporter.shared.plugins import discover
 from tests.bed import scenarios, watch
 from tests.bed.bed import PAUSE, Bed
@@ -47,9 +48,12 @@ async def until(bed: Bed, story: Story, kpi: str, bound: timedelta, ended: Endin
     """Watch and tell until `ended`; False when `bound` is over first."""
     deadline = story.clock.monotonic() + bound.total_seconds()
     while story.clock.monotonic() < deadline:
-        await story.look(bed, kpi)
-        if await ended():
-            return True
+        try:
+            await story.look(bed, kpi)
+            if await ended():
+                return True
+        except TransientError:
+            pass  # nobody answers for a moment: one replica is gone, and the next not yet asked
         await story.clock.sleep(PAUSE)
     story.tell("late", f"not ended within {bound.total_seconds():g} s", style="red")
     return False

@@ -10,6 +10,15 @@ from tests.bed.bed import Bed
 
 out = Console(soft_wrap=True, highlight=False)
 
+SHOWN = {
+    "alert_firing": "detected",
+    "applied": "acted",
+    "verified": "verified",
+    "incident_resolved": "over",
+}
+"""Facts of an incident whose times are shown, and what they are called then."""
+HEAD = f"{'scenario':<20} {'factor':>6} " + " ".join(f"{title:>8}" for title in SHOWN.values())
+
 
 @dataclass
 class Story:
@@ -55,6 +64,11 @@ class Story:
         for fact in await watch.timeline(bed, self.about):
             self.tell(f"{fact['at']}{fact['text']}", f"{fact['phase']}: {fact['text']}")
             self.times.setdefault(str(fact["kind"]), self.clock.monotonic() - self.began)
+
+    def row(self, name: str, factor: float) -> str:
+        """Return the line below `HEAD`: when it was detected, acted upon, verified and over."""
+        times = [f"{self.times[kind]:.1f}" if kind in self.times else "-" for kind in SHOWN]
+        return f"{name:<20} {factor:>6g} " + " ".join(f"{time:>8}" for time in times)
 
 
 SUBJECTS = ("workload", "node", "database", "source")

@@ -7,10 +7,10 @@ import pytest_asyncio
 
 from tests.bed.real_bed import Ground
 from tests.bed.stage import Stage
+from tests.bed.story import HEAD
 
-TOLD = pytest.StashKey[list[str]]()
-"""Lines of the table, one a scenario."""
-HEAD = f"{'scenario':<20} {'factor':>6} {'detected':>9} {'acted':>7} {'verified':>9} {'over':>7}"
+TOLD = pytest.StashKey[dict[str, str]]()
+"""Lines of the table, by what was played."""
 LANES = 2
 """Scenarios at a time; a third cluster is everybody else's. Two cores are then well used."""
 
@@ -39,15 +39,15 @@ async def ground(stage: Stage) -> AsyncIterator[Ground]:
 
 
 @pytest.fixture
-def table(pytestconfig: pytest.Config) -> list[str]:
-    """Lines to show when all is over."""
-    return pytestconfig.stash.setdefault(TOLD, [])
+def table(pytestconfig: pytest.Config) -> dict[str, str]:
+    """Lines to show when all is over, by what was played."""
+    return pytestconfig.stash.setdefault(TOLD, {})
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    if lines := config.stash.get(TOLD, []):
+    if lines := config.stash.get(TOLD, {}):
         terminalreporter.section("seconds since the cause")
-        for line in (HEAD, *lines):
+        for line in (HEAD, *lines.values()):
             terminalreporter.write_line(line)
