@@ -107,12 +107,13 @@ async def migrate(path: Path) -> list[str]:
     StoreUnavailableError or another RunbookdError.
     """
     settings = read_settings(path)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    done = [await Store.migrate(settings.store_url)]
-    if settings.store.dsn_file is not None:
-        await asyncio.to_thread(migrate_engine, settings.store_url)
-        done.append("the engine's tables are at the newest form")
-    return done
+    if settings.store.dsn_file is None:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        return [await Store.migrate(settings.store_url)]
+    # Nothing is written to this machine: a Job's file system may well be read-only.
+    done = await Store.migrate(settings.store_url)
+    await asyncio.to_thread(migrate_engine, settings.store_url)
+    return [done, "the engine's tables are at the newest form"]
 
 
 async def retention(path: Path) -> list[JsonObject]:
