@@ -3,17 +3,11 @@
 import asyncio
 import secrets
 
-import asyncpg
-
 from responder.engine.launch import migrate_engine
 from responder.store.database import Store
 from tests.bed.postgres import Postgres
 
 TEMPLATE = "runbookd_template"
-PENDING = (
-    "SELECT executor_id FROM dbos.workflow_status"
-    " WHERE name = 'remediate_v1' AND status = 'PENDING'"
-)
 
 
 async def migrated(postgres: Postgres) -> str:
@@ -26,12 +20,3 @@ async def migrated(postgres: Postgres) -> str:
     name = f"runbookd_{secrets.token_hex(6)}"
     await postgres.execute(f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE} STRATEGY file_copy')
     return postgres.dsn(name)
-
-
-async def at_work(store: str) -> str:
-    """Return the executor of the run under way, or nothing; `store` is the responders' database."""
-    connection = await asyncpg.connect(store, timeout=5, command_timeout=10)
-    try:
-        return str(await connection.fetchval(PENDING) or "")
-    finally:
-        await connection.close()

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
+import asyncpg
+
 from tests.bed.bed import Bed, LocalProgram
 
 UNDER_WAY = (
@@ -55,11 +57,14 @@ def replica_of(bed: Bed, executor: str) -> LocalProgram | None:
 
 
 async def _rows(bed: Bed, sql: str) -> list[Mapping[str, object]]:
-    if bed.fleet is not None:
-        database = bed.places.store_dsn.rpartition("/")[2]
-        shared = sql.replace("FROM workflow_status", "FROM dbos.workflow_status")
-        return [dict(row) for row in await bed.fleet.store.execute(shared, database)]
-    return await asyncio.to_thread(_read, bed, sql)
+    if not bed.places.store_dsn:
+        return await asyncio.to_thread(_read, bed, sql)
+    shared = sql.replace("FROM workflow_status", "FROM dbos.workflow_status")
+    connection = await asyncpg.connect(bed.places.store_dsn, timeout=5, command_timeout=10)
+    try:
+        return [dict(row) for row in await connection.fetch(shared)]
+    finally:
+        await connection.close()
 
 
 def _read(bed: Bed, sql: str) -> list[Mapping[str, object]]:

@@ -13,20 +13,20 @@ from tests.bed import real_bed, watch
 from tests.bed.bed import Bed
 from tests.bed.cluster.client import at
 from tests.bed.cluster.real import RealCluster
-from tests.bed.databases import at_work
 from tests.bed.load import Load
 from tests.bed.process import run_tool, wait_until
 from tests.bed.real_bed import Ground
 from tests.bed.release import NAMESPACE, RELEASE, RESPONDER, Helm
 from tests.bed.scenario import discovered
 from tests.bed.story import Story
+from tests.chaos import claims
+from tests.chaos.claims import Claim
+from tests.chaos.strikes import TAKE_OVER_SECONDS
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
 
 RATE = 40.0
 FACTOR = 20.0
-TAKE_OVER_SECONDS = 20.0
-"""What a replica's death may cost: a lease of 15 s, a look each second, and the queue's poll."""
 KILLED = 137
 
 clock = SystemClock()
@@ -125,23 +125,21 @@ async def _as_installed(field: Field, revision: int) -> None:
 
 async def _lose(field: Field, story: Story, blow: Blow, generation: int) -> None:
     """Strike once the Deployment has that generation and a run is under way; see it go on."""
-    store = field.bed.places.store_dsn
+    bed = field.bed
 
-    async def due() -> str:
-        return await at_work(store) if await _generation(field.bed) >= generation else ""
+    async def due() -> Claim | None:
+        return await claims.under_way(bed) if await _generation(bed) >= generation else None
 
-    executor = await wait_until(due, 120, "a run is under way, and its effect made if one is due")
-    pod = executor.rpartition("-")[0]
-
-    async def moved() -> str:
-        found = await at_work(store)
-        return found if found != executor else ""
+    claim = await wait_until(due, 120, "a run is under way, and its effect made if one is due")
+    assert claim is not None
+    pod = claim.executor.rpartition("-")[0]
 
     async def taken_over(within: float) -> None:
-        began = clock.monotonic()
-        other = await wait_until(moved, within, "another replica goes on")
-        story.tell("moved", f"{other} goes on after {clock.monotonic() - began:.1f} s")
+        await wait_until(lambda: claims.went_on(bed, claim), within, "another replica goes on")
+        seconds, other = clock.monotonic() - began, await claims.under_way(bed)
+        story.tell("moved", f"{other and other.executor} goes on after {seconds:.1f} s")
 
+    began = clock.monotonic()
     story.tell("blow", f"{blow.strike.__name__}: {pod}, which has the run", style="magenta")
     async with asyncio.TaskGroup() as group:
         if blow.within is not None:

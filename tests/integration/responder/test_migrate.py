@@ -6,6 +6,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+import yaml
 
 from tests.bed import responder as beds
 from tests.bed.databases import migrated
@@ -84,3 +85,15 @@ async def test_migrating_beside_running_replicas_changes_nothing_for_them(
         assert [one.returncode for one in both] == [0, 0]
         status, found = await alone.call("GET", "/readyz")
         assert (status, found) == (200, {"ready": True, "missing": []})
+
+
+async def test_a_shared_database_is_migrated_where_nothing_can_be_written(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    """The chart's hook has a file system that is read-only, and no volume."""
+    config = configured(tmp_path, await postgres.create_database(tmp_path.name))
+    document = yaml.safe_load(config.read_text())
+    document["data_dir"] = "/proc/nowhere"
+    config.write_text(yaml.safe_dump(document))
+    done = await run("migrate", config)
+    assert done.returncode == 0, done.stderr
