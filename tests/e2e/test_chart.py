@@ -16,6 +16,7 @@ from exporter.shared.rbac import rules, verbs_of
 from responder.app import known_actions
 from responder.permissions import needed
 from responder.policies.load import load
+from tests.bed.cluster.client import at, items
 from tests.bed.cluster.real import programs
 from tests.bed.settings import HOME
 
@@ -69,15 +70,109 @@ def allowed(roles: Sequence[Object]) -> set[tuple[str, str, str]]:
     return found
 
 
-def test_helm_finds_no_fault() -> None:
-    done = helm("lint", "--strict", str(CHART))
+PLACED = {
+    "nodeSelector": {"disk": "ssd"},
+    "tolerations": [{"key": "spot", "operator": "Exists"}],
+    "affinity": {"podAntiAffinity": {}},
+    "podAnnotations": {"team": "shop"},
+}
+WHOLE: Object = {
+    "imagePullSecrets": [{"name": "registry"}],
+    "exporter": {
+        "replicas": 2,
+        "secretName": "databases",
+        "check": {"enabled": True, "webhookSecret": {"name": "slack"}, "timezone": "Europe/Berlin"},
+        **PLACED,
+    },
+    "responder": {"replicas": 2, "postgres": {"secretName": "store"}, **PLACED},
+    "monitoring": {"enabled": True, "labels": {"release": "prometheus"}},
+    "dashboards": {"enabled": True, "annotations": {"grafana_folder": "runbookd"}},
+    "networkPolicy": {"from": [{"namespaceSelector": {"matchLabels": {"team": "sre"}}}]},
+}
+"""Every part of the chart, with all that can be said of it."""
+BOTH = pytest.mark.parametrize("document", [{}, WHOLE], ids=["as it is", "whole"])
+POD_AT = {
+    "Deployment": "spec.template",
+    "Job": "spec.template",
+    "CronJob": "spec.jobTemplate.spec.template",
+    "Pod": "",
+}
+"""Where each kind has its pod."""
+
+
+@BOTH
+def test_helm_finds_no_fault(tmp_path: Path, document: Object) -> None:
+    done = helm("lint", "--strict", str(CHART), *values(tmp_path, document))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@BOTH
 @pytest.mark.parametrize("version", VERSIONS)
-def test_every_object_is_one_of_that_kubernetes(version: str) -> None:
-    for each in rendered("--kube-version", version, "--set", "exporter.replicas=2"):
-        kubernetes_validate.validate(each, version, strict=True)
+def test_every_object_is_one_of_that_kubernetes(
+    tmp_path: Path, version: str, document: Object
+) -> None:
+    for each in rendered("--kube-version", version, *values(tmp_path, document)):
+        if each["apiVersion"] != MONITORING:  # which is not Kubernetes' own
+            kubernetes_validate.validate(each, version, strict=True)
+
+
+def pods(found: Sequence[Object]) -> list[object]:
+    """Return what pods are made of, by whatever kind."""
+    places = [(each, POD_AT[str(each["kind"])]) for each in found if each["kind"] in POD_AT]
+    return [at(each, place) if place else each for each, place in places]
+
+
+def test_a_restricted_namespace_with_a_quota_takes_every_pod(tmp_path: Path) -> None:
+    found = pods(rendered(*values(tmp_path, WHOLE)))
+    assert len(found) == 5, "the programs', the morning check's, the migration's and helm's test"
+    for pod in found:
+        assert at(pod, "spec.securityContext.runAsNonRoot") is True
+        assert at(pod, "spec.securityContext.seccompProfile.type") == "RuntimeDefault"
+        assert [at(pod, f"spec.host{one}") for one in ("Network", "PID", "IPC")] == [None] * 3
+        kinds = {key for volume in items(pod, "spec.volumes") for key in volume if key != "name"}
+        assert kinds <= {"configMap", "secret", "emptyDir", "persistentVolumeClaim"}
+        for container in items(pod, "spec.containers"):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert at(container, "resources.requests.cpu"), at(container, "name")
+            assert at(container, "resources.limits.memory"), at(container, "name")
+
+
+@pytest.mark.parametrize(
+    ("kind", "selector", "port"),
+    [
+        ("Service", "spec.selector", "spec.ports.0.targetPort"),
+        ("PodDisruptionBudget", "spec.selector.matchLabels", ""),
+        ("NetworkPolicy", "spec.podSelector.matchLabels", "spec.ingress.0.ports.0.port"),
+        ("ServiceMonitor", "spec.selector.matchLabels", "spec.endpoints.0.port"),
+    ],
+)
+def test_what_selects_finds_its_own_program_alone(
+    tmp_path: Path, kind: str, selector: str, port: str
+) -> None:
+    found = rendered(*values(tmp_path, WHOLE))
+    selecting = of_kind(found, kind)
+    assert sorted(map(name, selecting)) == ["rb-alert-responder", "rb-kpi-exporter"]
+    choice: list[object] = list(of_kind(found, "Service"))
+    names_of_ports = "spec.ports.0.name"
+    if kind != "ServiceMonitor":
+        choice, names_of_ports = pods(found), "spec.containers.0.ports.0.name"
+    for each in selecting:
+        wanted = at(each, selector)
+        assert isinstance(wanted, dict)
+        (chosen,) = [one for one in choice if wanted.items() <= labels(one).items()]
+        assert f"rb-{labels(chosen)['app.kubernetes.io/name']}" == name(each)
+        if port:
+            assert at(each, port) == at(chosen, names_of_ports)
+
+
+def labels(each: object) -> Mapping[str, object]:
+    found = at(each, "metadata.labels")
+    assert isinstance(found, dict)
+    return found
 
 
 CHECK = {"enabled": True, "webhookSecret": {"name": "slack"}, "timezone": "Europe/Berlin"}
@@ -228,8 +323,6 @@ def test_replicas_share_a_postgresql_that_a_hook_brings_up_to_date(tmp_path: Pat
     assert "pre-install,pre-upgrade" in str(job["metadata"])
     (config,) = of_kind(found, "ConfigMap", "migrate")
     assert "dsn_file: /etc/runbookd/store/dsn" in str(config["data"])
-    for each in found:
-        kubernetes_validate.validate(each, "1.31", strict=True)
 
 
 def test_no_config_map_is_too_large() -> None:
