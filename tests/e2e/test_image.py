@@ -1,10 +1,13 @@
 """The image of both programs, in a pod that is allowed as little as the chart's."""
 
 import json
+import re
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from tests.bed.cluster.client import at
+from tests.bed.settings import HOME
 from tests.e2e.conftest import Anywhere
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -53,3 +56,22 @@ async def test_the_image_can_neither_be_written_to_nor_build_anything(
     assert int(user) > 0
     assert [line for line in lines if "Read-only file system" not in line] == []
     assert len(lines) == 2
+
+
+async def test_the_image_holds_what_the_lock_names_and_nothing_else(
+    anywhere: Anywhere, namespace: str
+) -> None:
+    listing = (
+        "from importlib.metadata import distributions as d; [print(x.name, x.version) for x in d()]"
+    )
+    code, said = run(anywhere, namespace, "python3", "-c", listing)
+    assert code == 0, said
+    there = {
+        (canonicalize_name(name), version) for name, version in map(str.split, said.splitlines())
+    }
+    locked = (HOME / "requirements.lock").read_text()
+    pins = re.findall(r"^([\w.-]+)(?:\[.*\])?==([\w.]+)( ;)?", locked, re.MULTILINE)
+    assert len(pins) > 20
+    named = {(name, version) for name, version, _ in pins}
+    assert [name for name, _ in there - named] == ["runbookd"]
+    assert {(name, version) for name, version, somewhere in pins if not somewhere} <= there

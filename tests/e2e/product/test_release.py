@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,9 @@ from tests.bed.release import NAMESPACE, RELEASE, Helm
 pytestmark = [pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="session")]
 
 TITLE = "Checkout is slow"
+GROUP = "monitoring.coreos.com"
+MONITORING = {"servicemonitors": "ServiceMonitor", "prometheusrules": "PrometheusRule"}
+"""prometheus-operator's kinds, as far as the chart has them."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,8 @@ class Installed:
     cluster: RealCluster
     helm: Helm
 
-    async def kubectl(self, *arguments: str) -> str:
-        return await asyncio.to_thread(self.cluster.kubectl, *arguments)
+    async def kubectl(self, *arguments: str, stdin: str = "") -> str:
+        return await asyncio.to_thread(self.cluster.kubectl, *arguments, stdin=stdin)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -80,6 +84,25 @@ async def test_an_upgrade_and_its_rollback_lose_no_incident(installed: Installed
     ]
 
 
+async def test_monitors_and_rules_appear_where_their_kinds_exist(installed: Installed) -> None:
+    values, names = installed.bed.root / "values.yaml", [f"{name}.{GROUP}" for name in MONITORING]
+    try:
+        for each in starmap(_definition, MONITORING.items()):
+            await installed.kubectl("apply", "-f", "-", stdin=json.dumps(each))
+        for name in names:
+            await installed.kubectl("wait", "--for=condition=Established", f"crd/{name}")
+        await installed.helm.install(values)
+        listed = await installed.kubectl("get", ",".join(names), "-n", NAMESPACE, "-o", "name")
+        assert sorted(listed.split()) == [
+            f"prometheusrule.{GROUP}/{RELEASE}-rules",
+            f"servicemonitor.{GROUP}/{release.RESPONDER}",
+            f"servicemonitor.{GROUP}/{release.EXPORTER}",
+        ]
+    finally:
+        await installed.helm.install(values, "--set", "monitoring.enabled=false")
+        await installed.kubectl("delete", "crd", *names, "--ignore-not-found")
+
+
 async def test_a_responder_that_was_killed_comes_back_with_its_incidents(
     installed: Installed,
 ) -> None:
@@ -118,3 +141,25 @@ async def _replicas(installed: Installed) -> tuple[object, object]:
     """Return how many pods of the exporter are wanted, and how many are ready."""
     found = await installed.cluster.get("Deployment", NAMESPACE, release.EXPORTER)
     return at(found, "spec.replicas"), at(found, "status.readyReplicas")
+
+
+def _definition(plural: str, kind: str) -> dict[str, object]:
+    """Return a kind that takes whatever is said: only its presence matters here."""
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": anything},
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "names": {"plural": plural, "singular": kind.lower(), "kind": kind},
+            "scope": "Namespaced",
+            "versions": [version],
+        },
+    }
