@@ -17,7 +17,7 @@ SHOWN = {
     "incident_resolved": "over",
 }
 """Facts of an incident whose times are shown, and what they are called then."""
-HEAD = f"{'scenario':<20} {'factor':>6} " + " ".join(f"{title:>8}" for title in SHOWN.values())
+HEAD = f"{'scenario':<22} {'factor':>6} " + " ".join(f"{title:>8}" for title in SHOWN.values())
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Story:
     def row(self, name: str, factor: float) -> str:
         """Return the line below `HEAD`: when it was detected, acted upon, verified and over."""
         times = [f"{self.times[kind]:.1f}" if kind in self.times else "-" for kind in SHOWN]
-        return f"{name:<20} {factor:>6g} " + " ".join(f"{time:>8}" for time in times)
+        return f"{name:<22} {factor:>6g} " + " ".join(f"{time:>8}" for time in times)
 
 
 SUBJECTS = ("workload", "node", "database", "source")

@@ -18,6 +18,7 @@ from tests.bed.process import run_tool, wait_until
 from tests.bed.real_bed import Ground
 from tests.bed.release import NAMESPACE, RELEASE, RESPONDER, Helm
 from tests.bed.scenario import discovered
+from tests.bed.stage import FACTOR, RATE
 from tests.bed.story import Story
 from tests.chaos import claims
 from tests.chaos.claims import Claim
@@ -25,8 +26,6 @@ from tests.chaos.strikes import TAKE_OVER_SECONDS
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
 
-RATE = 40.0
-FACTOR = 20.0
 KILLED = 137
 
 clock = SystemClock()
@@ -94,7 +93,9 @@ BLOWS = {
 async def test_a_scenario_ends_as_it_should_though_the_replica_at_work_is_lost(
     name: str, ground: Ground, tmp_path: Path, table: dict[str, str]
 ) -> None:
-    scenario, story, blow = discovered()[name], Story(clock), BLOWS[name]
+    scenario, blow = discovered()[name], BLOWS[name]
+    shown = f"{name}, {blow.strike.__name__}"
+    story = Story(clock, label=name)
     async with real_bed.start(ground, tmp_path, factor=FACTOR, responders=2) as bed:
         field = Field(ground.cluster, bed, Helm(ground.cluster, tmp_path / "helm"))
         await _as_installed(field, revision=1)
@@ -106,8 +107,8 @@ async def test_a_scenario_ends_as_it_should_though_the_replica_at_work_is_lost(
                 group.create_task(_lose(field, story, blow, before + blow.changes))
                 ended_well = await scenario.play(bed, story)
             changes = await _generation(bed) - before
-    table[f"{name}, {blow.strike.__name__}"] = story.row(f"{name}, {blow.strike.__name__}", FACTOR)
-    assert ended_well, story.seen
+    table[shown] = story.row(shown, FACTOR)
+    assert ended_well, "\n".join(story.lines)
     assert changes == 2, "the release and one effect"
 
 
