@@ -87,9 +87,10 @@ LIMIT $2
 
 _INFO = """
        (SELECT dealloc FROM {schema}.pg_stat_statements_info) AS forgotten,
-       (SELECT stats_reset FROM {schema}.pg_stat_statements_info) AS reset"""
+       (SELECT extract(epoch FROM stats_reset)::float8
+        FROM {schema}.pg_stat_statements_info) AS reset"""
 
-_NO_INFO = "NULL::bigint AS forgotten, NULL::timestamptz AS reset"
+_NO_INFO = "NULL::bigint AS forgotten, NULL::float8 AS reset"
 
 _LEADING_COMMENTS = re.compile(r"(?:\s*(?:--[^\n]*(?:\n|$)|/\*.*?\*/))+", re.DOTALL)
 
@@ -256,15 +257,14 @@ def shorten(query: str, most: int) -> str:
 
 
 def _counts(row: Row) -> Counts:
-    return Counts(
-        _float(row, "calls"),
-        _float(row, "seconds"),
-        _float(row, "rows"),
-        _float(row, "blocks_read"),
-    )
-
-
-def _float(row: Row, column: str) -> float:
-    """Return a count, which is a float already in each of thousands of rows, or unknown."""
-    value = row.get(column)
-    return value if type(value) is float else number(row, column) or 0.0
+    """Return what a row counts, 0 where unknown; of thousands of rows all are floats already."""
+    calls, seconds = row.get("calls"), row.get("seconds")
+    rows, blocks = row.get("rows"), row.get("blocks_read")
+    if (
+        isinstance(calls, float)
+        and isinstance(seconds, float)
+        and isinstance(rows, float)
+        and isinstance(blocks, float)
+    ):
+        return Counts(calls, seconds, rows, blocks)
+    return Counts(*(number(row, column) or 0.0 for column in Counts._fields))

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
 
+from trustme import CA
+
 from exporter import app as composition
 from exporter.running import Running
 from exporter.shared.clock import SystemClock
@@ -56,10 +58,14 @@ async def server(root: Path, count: int) -> AsyncIterator[Server]:
 
     async with await Process.start(argv, log=folder / "log", name="pods", ready=ready) as process:
         url = f"http://127.0.0.1:{port.read_text()}"
+        # As every cluster's: without one the client would load all that the system trusts.
+        authority = folder / "ca.pem"
+        CA().cert_pem.write_to_path(str(authority))
+        cluster = {"server": url, "certificate-authority": str(authority)}
         config = {
             "current-context": "bench",
             "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
-            "clusters": [{"name": "bench", "cluster": {"server": url}}],
+            "clusters": [{"name": "bench", "cluster": cluster}],
             "users": [{"name": "bench", "user": {"token": "none"}}],
         }
         kubeconfig = folder / "kubeconfig"
