@@ -1,6 +1,8 @@
 """An Alertmanager of one's own, and its tool."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Self
@@ -33,11 +35,33 @@ class Alert(msgspec.Struct, rename="camel"):
     status: Status
 
 
+@dataclass(frozen=True)
+class Gossip:
+    """What a server says to its peers, and hears from them."""
+
+    port: int
+    peers: tuple[int, ...]
+    """Ports of those that were there before it."""
+    peer_timeout: timedelta
+    """How long each next one in turn waits for the one before it to say that it has told."""
+
+    def options(self) -> list[str]:
+        """Return the command line's part."""
+        return [
+            f"--cluster.listen-address={HOST}:{self.port}",
+            f"--cluster.peer-timeout={self.peer_timeout.total_seconds():g}s",
+            "--cluster.settle-timeout=5s",
+            *(f"--cluster.peer={HOST}:{port}" for port in self.peers),
+        ]
+
+
 class Alertmanager(WebProgram):
-    """A server without peers."""
+    """A server, alone or one of several that gossip."""
 
     @classmethod
-    def start(cls, root: Path, config: Mapping[str, object] | Path) -> Self:
+    def start(
+        cls, root: Path, config: Mapping[str, object] | Path, gossip: Gossip | None = None
+    ) -> Self:
         """Return a server to enter, with a configuration file or with one made of `config`."""
         home = root / "alertmanager"
         home.mkdir(parents=True, exist_ok=True)
@@ -53,7 +77,7 @@ class Alertmanager(WebProgram):
                 f"--config.file={file}",
                 f"--storage.path={home / 'data'}",
                 f"--web.listen-address={HOST}:{port}",
-                "--cluster.listen-address=",  # no gossip
+                *(gossip.options() if gossip else ["--cluster.listen-address="]),
             ]
 
         return cls("alertmanager", argv, home / "alertmanager.log")
@@ -62,6 +86,12 @@ class Alertmanager(WebProgram):
         """Return the alerts it holds."""
         async with self.session.get("/api/v2/alerts") as answer:
             return msgspec.json.decode(await answer.read(), type=list[Alert])
+
+    async def peers(self) -> int:
+        """Return how many it knows, itself included."""
+        async with self.session.get("/api/v2/status") as answer:
+            cluster = (await answer.json())["cluster"]
+        return len(cluster.get("peers", []))
 
     async def post_alerts(self, alerts: Sequence[Mapping[str, object]]) -> None:
         """Hand it alerts as Prometheus does: labels, annotations, startsAt, endsAt."""

@@ -24,6 +24,9 @@ from tests.bed.sinks import HttpSink, SmtpSink
 
 START_SECONDS = 60.0
 
+BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
+"""Lets programs keep it, as an installation has it: compiling all anew doubles a start's time."""
+
 PAUSE = timedelta(milliseconds=200)
 """Between two looks of whoever watches the bed."""
 
@@ -67,7 +70,8 @@ class LocalProgram:
 
     async def start(self) -> None:
         """Start it and wait until it is ready."""
-        self.process = await Process.start(self.argv, log=self.log, name=self.name, env=self.env)
+        env = {**BYTECODE, **self.env}
+        self.process = await Process.start(self.argv, log=self.log, name=self.name, env=env)
         await wait_until(self._ready, START_SECONDS, f"{self.name} is ready at {self.url}")
 
     async def stop(self) -> None:
@@ -166,7 +170,7 @@ class Bed:
 
 
 @asynccontextmanager
-async def start(
+async def start(  # noqa: PLR0913 - as many as a bed has sides; all but the folder by name
     root: Path,
     *,
     factor: float = 10.0,
@@ -174,11 +178,13 @@ async def start(
     policies: Path | None = None,
     responder_argv: list[str] | None = None,
     responders: int = 1,
+    lease: timedelta | None = None,
 ) -> AsyncIterator[Bed]:
     """Start every part with durations divided by `factor`, and deploy `task-manager:v3`.
 
     `policies` replaces the shipped ones. Several `responders` keep their state on a PostgreSQL of
-    their own. Everything stops when the context ends, and when the owner is killed.
+    their own, and may be silent for the default `lease` or for another. Everything stops when the
+    context ends, and when the owner is killed.
     """
     async with AsyncExitStack() as stack:
         preload = {"shared_preload_libraries": "pg_stat_statements"}
@@ -203,6 +209,7 @@ async def start(
             pager_url=pager.url,
             mail_port=mail.port,
         )
+        places.store_lease = lease or places.store_lease
         fleet = await stack.enter_async_context(_fleet(places, responders))
         files = write_configuration(places, factor=factor, policies=policies)
         alertmanager = await stack.enter_async_context(Alertmanager.start(root, files.alertmanager))

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import yaml
@@ -33,6 +34,8 @@ class Places:
     mail_host: str = "127.0.0.1"
     store_dsn: str = ""
     """Where responders keep their state together; by default one keeps it in files of its own."""
+    store_lease: timedelta = timedelta(seconds=15)
+    """How long one of them may be silent before its work is taken over: the shipped default."""
     tokens: dict[str, str] = field(default_factory=dict)
 
     def set_prometheus(self, url: str) -> None:
@@ -137,7 +140,8 @@ def _responder(places: Places) -> Callable[[Document], None]:
         if places.store_dsn:
             dsn_file = places.root / "store-dsn"
             dsn_file.write_text(places.store_dsn)
-            document["store"] = {"dsn_file": str(dsn_file)}
+            lease = f"{places.store_lease.total_seconds():g}s"
+            document["store"] = {"dsn_file": str(dsn_file), "lease": lease}
         document["public_url"] = f"http://127.0.0.1:{places.responder_port}"
         auth, receivers = document["auth"], document["receivers"]
         assert isinstance(auth, dict)

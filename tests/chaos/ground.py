@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from responder.domain.values import Json
@@ -15,6 +16,9 @@ from tests.bed.settings import HOME
 from tests.chaos.counting import TARGET
 
 FACTOR = 30.0
+LOAD_SECONDS = 1800.0
+"""Longer than any hand is played."""
+
 RESTART: Json = {"target": TARGET, "runbook": "roll"}
 
 LIMITS = "limits: {cooldown: 0s, per_hour: 1000, per_day: 1000}"
@@ -31,9 +35,13 @@ ROLL = f"""
 
 @asynccontextmanager
 async def start(
-    root: Path, argv: list[str] | None = None, *, responders: int = 1, seconds: float = 600.0
+    root: Path,
+    argv: list[str] | None = None,
+    *,
+    responders: int = 1,
+    lease: timedelta | None = None,
 ) -> AsyncIterator[Bed]:
-    """Start it under load, which lasts `seconds`, and wait until the application is well."""
+    """Start it under load and wait until the application is well; the rest is as for any bed."""
     policies = root / "policies"
     policies.mkdir(parents=True)
     (policies / "policy.yaml").write_text(_policy())
@@ -44,9 +52,10 @@ async def start(
         policies=policies,
         responder_argv=argv,
         responders=responders,
+        lease=lease,
     ) as bed:
         urls = [f"{bed.places.probe_url}/tasks"]
-        async with Load.start(lambda: urls, rate=40.0, total=1_000_000, seconds=seconds):
+        async with Load.start(lambda: urls, rate=40.0, total=1_000_000, seconds=LOAD_SECONDS):
             await wait_until(
                 lambda: watch.healthy(bed, "error_ratio"), 60, "the KPIs are within target"
             )
