@@ -33,6 +33,6 @@ BEHAVIOURS = {
         Behaviour("v4-slow", delay=timedelta(milliseconds=500)),
         Behaviour("v4-crash", crash_after=timedelta(milliseconds=500)),
         Behaviour("v4-memory", leak_bytes=1024 * 1024),
-        Behaviour("v4-sessions", leak_session_every=30, sessions=28),
+        Behaviour("v4-sessions", leak_session_every=10, sessions=28),
     )
 }

@@ -17,6 +17,12 @@ RESOURCES = {
     "requests": {"cpu": "50m", "memory": "64Mi"},
     "limits": {"cpu": "1", "memory": "256Mi"},
 }
+NEED_TWO_LOOKS = (
+    "namespace_workload:kpi_workload_cpu_ratio:rate",
+    "namespace_workload:kpi_workload_memory_ratio:rate",
+    "rate(kpi_node_network_receive_bytes_total[1m])",
+)
+"""What metrics-server and kubelets know after a while only."""
 UNTOLD = "the kubelet of a node in namespaces does not see the interfaces of its pods"
 ABSENT: Mapping[str, str] = {
     "kpi_pod_network_receive_bytes_total": UNTOLD,
@@ -34,9 +40,7 @@ async def test_what_only_a_real_cluster_measures_is_drawn(ground: Ground, tmp_pa
         urls = [f"{bed.places.probe_url}/tasks"]
 
         async def seen() -> bool:
-            rule = "namespace_workload:kpi_workload_memory_ratio:rate"
-            moved = "rate(kpi_node_network_receive_bytes_total[1m])"
-            return bool(await bed.prometheus.query(rule) and await bed.prometheus.query(moved))
+            return all([await bed.prometheus.query(expr) for expr in NEED_TWO_LOOKS])
 
         async with Load.start(lambda: urls, rate=20.0, seconds=300.0):
             await watch.until_healthy(bed)
