@@ -8,7 +8,7 @@ from exporter.shared.errors import PermanentError, RunbookdError, TransientError
 from exporter.shared.log import get_log
 from responder.domain.alert import Alert, AlertStatus, Delivery
 from responder.domain.episode import Change, Episode, classify, gravity
-from responder.domain.incident import Incident, IncidentStatus
+from responder.domain.incident import Incident, IncidentStatus, RunStatus
 from responder.domain.policy import Level, Policy, Runbook, match
 from responder.domain.target import NeedsOwner, Unresolvable, resolve
 from responder.domain.timeline import Fact, Kind, Phase
@@ -208,7 +208,7 @@ async def _fire(services: Services, tx: Transaction, aimed: Aimed, now: datetime
 async def join(services: Services, tx: Transaction, aimed: Aimed, now: datetime) -> Episode:
     """Start an episode in the target's live incident, or in one that is opened for it."""
     incident = await tx.incidents.live_for(services.settings.cluster, aimed.target)
-    if incident is not None and _of_a_person(incident) and _is_resolved(incident):
+    if incident is not None and await _is_behind_us(tx, incident):
         # What a person ran is over: the alert is an incident of its own, with its own clocks.
         await tx.incidents.close(incident.id, now)
         incident = None
@@ -235,6 +235,16 @@ async def join(services: Services, tx: Transaction, aimed: Aimed, now: datetime)
             last_seen_at=now,
         )
     )
+
+
+async def _is_behind_us(tx: Transaction, incident: Incident) -> bool:
+    """Say whether all that a person ran is over, what takes it back included.
+
+    Once an incident is closed, nobody starts a run of it that still waits.
+    """
+    if not (_of_a_person(incident) and _is_resolved(incident)):
+        return False
+    return all(run.status is RunStatus.ENDED for run in await tx.runs.of_incident(incident.id))
 
 
 def _brings_more(incident: Incident, aimed: Aimed) -> bool:

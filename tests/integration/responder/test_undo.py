@@ -1,10 +1,12 @@
 """What was done for a while only is taken back, by a run of its own and through the same gate."""
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from exporter.shared.clock import SystemClock
 from responder.client import ApiClient
 from responder.domain.values import Json, JsonObject
 from tests.bed import manifests
@@ -13,7 +15,7 @@ from tests.bed.postgres import Postgres
 from tests.bed.process import wait_until
 from tests.bed.responder import Alone
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 TARGET = f"deployment/{manifests.NAMESPACE}/{manifests.NAME}"
 
@@ -21,6 +23,25 @@ TARGET = f"deployment/{manifests.NAMESPACE}/{manifests.NAME}"
 def body(duration: str) -> JsonObject:
     params: JsonObject = {"to": 2, "for": duration}
     return {"action": "scale", "target": TARGET, "params": params}
+
+
+def alert(starts: datetime) -> JsonObject:
+    labels: JsonObject = {
+        "alertname": "KpiPodRestarting",
+        "severity": "warning",
+        "namespace": manifests.NAMESPACE,
+        "workload": manifests.NAME,
+        "workload_type": "deployment",
+    }
+    fires: JsonObject = {
+        "status": "firing",
+        "labels": labels,
+        "annotations": {},
+        "startsAt": starts.isoformat(),
+        "endsAt": "0001-01-01T00:00:00Z",
+        "fingerprint": "00000000000000aa",
+    }
+    return {"version": "4", "receiver": "runbookd", "truncatedAlerts": 0, "alerts": [fires]}
 
 
 async def replicas(alone: Alone) -> int:
@@ -68,3 +89,30 @@ async def test_a_scale_for_a_while_is_taken_back_also_by_a_later_incarnation(
         said = await timeline(alone, number)
         assert any("Run 2 of runbook undo scale (act, not before " in one for one in said)
         assert sum(one.startswith(f"Applied: scale {TARGET}") for one in said) == 2
+
+
+async def test_an_alert_that_fires_meanwhile_does_not_keep_it_from_being_taken_back(
+    tmp_path: Path, shared: Postgres | None
+) -> None:
+    async with beds.start(tmp_path, postgres=shared) as alone:
+        answer = await call(alone, "POST", "/api/v1/runs", body("15s"))
+        assert isinstance(answer, dict)
+        number = answer["incident"]
+
+        async def resolved() -> bool:
+            found = await call(alone, "GET", f"/api/v1/incidents/{number}")
+            assert isinstance(found, dict)
+            return found["status"] == "resolved"
+
+        await wait_until(resolved, 30, "the end of what a person ran")
+        fired = alert(SystemClock().now())
+        posted = await alone.call("POST", "/api/v1/alerts", who="alertmanager", body=fired)
+        assert posted[0] == 200
+
+        async def taken_back() -> bool:
+            said = await timeline(alone, number)
+            return any("Run 2 of runbook undo scale ended" in one for one in said)
+
+        await wait_until(taken_back, 60, "the end of the run that took it back")
+        assert await replicas(alone) == 1
+        assert "KpiPodRestarting fires." in await timeline(alone, number)
