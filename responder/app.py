@@ -160,7 +160,7 @@ async def serve(path: Path, *, insecure_loopback: bool) -> None:
             max_body_bytes=settings.intake.max_body_bytes,
             caller=lambda request: request[CALLER],
         )
-        app = build(engine, webhook, authenticator)
+        app = build(engine, intake, webhook, authenticator)
         tls = _guarded(app, settings.listen.web_config_file)
         server = await Server.start(app, settings.listen.address, settings.listen.port, tls=tls)
         closing.add("server", server.close)

@@ -1,9 +1,17 @@
 """The responder's own metrics, declared in one place; one object, handed to whoever counts."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.registry import Collector
+from typing_extensions import override
 
 LATENCIES_SECONDS = (5, 10, 15, 30, 45, 60, 90, 120, 180, 300, 600, 900, 1800, 3600)
 """From the demo's pace (seconds) to the guide's last escalation level (an hour)."""
+
+
+STORED = frozenset({"responder_inbox_depth", "responder_outbox_depth", "responder_incidents_open"})
+"""What is counted in the store when it is asked for."""
 
 
 class ResponderMetrics:
@@ -42,6 +50,7 @@ class ResponderMetrics:
             "last_intake_timestamp_seconds", "When a delivery was last stored; 0 before the first."
         )
         self.intake_waiting = gauge("intake_waiting", "Deliveries that wait for their commit.")
+        self.store_up = gauge("store_up", "Whether the store answered this scrape; 0 or 1.")
         self.inbox_depth = gauge("inbox_depth", "Deliveries that wait to become alerts.")
         self.outbox_depth = gauge("outbox_depth", "Messages to people that wait to be sent.")
         self.incidents_open = gauge("incidents_open", "Incidents that are not over.")
@@ -77,3 +86,19 @@ class ResponderMetrics:
             "When this replica last found nothing left to delete; only the leading one looks.",
             "table",
         )
+
+    def page(self, *, stored: bool) -> bytes:
+        """Return the exposition; without `stored`, what only the store knows is left out."""
+        return generate_latest(self.registry if stored else _Without(self.registry, STORED))
+
+
+class _Without(Collector):
+    """A registry without some families: what is unknown is absent, not what it was once."""
+
+    def __init__(self, registry: CollectorRegistry, names: Iterable[str]) -> None:
+        self._registry = registry
+        self._names = frozenset(names)
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        return (each for each in self._registry.collect() if each.name not in self._names)

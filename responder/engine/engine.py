@@ -77,6 +77,11 @@ class Engine:
         await asyncio.to_thread(DBOS.destroy)
         await self.services.fleet.leave()
 
+    @property
+    def broken(self) -> list[str]:
+        """Which loops have ended by themselves; a failing one goes on and is none of them."""
+        return [task.get_name() for task in self._tasks if task.done()]
+
     def delivered(self) -> None:
         """Say that a delivery was committed."""
         self._delivered_at = self.services.clock.monotonic()

@@ -1,12 +1,14 @@
 """The HTTP server: routes, who may use them, and errors as JSON."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from http import HTTPStatus
 from importlib.metadata import version
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from exporter.shared.errors import PermanentError, RunbookdError, TransientError
 from exporter.shared.log import get_log
@@ -16,15 +18,21 @@ from responder.web import guard, openapi
 from responder.web.api import routes
 from responder.web.auth import Authenticator
 from responder.web.console import add_console
+from responder.web.intake import Intake
 from responder.web.routing import CALLER, Handler
 
 log = get_log(__name__)
 
 ALERTS = "/api/v1/alerts"
+STORE_PATIENCE = timedelta(seconds=2)
+"""How long `/readyz` and `/metrics` wait for the store: below a probe's 3 s and a scrape's 10 s."""
+
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def build(engine: Engine, webhook: Handler, authenticator: Authenticator) -> web.Application:
+def build(
+    engine: Engine, intake: Intake, webhook: Handler, authenticator: Authenticator
+) -> web.Application:
     """Return the application: everything that reads or changes something wants a token."""
     table = routes(engine)
     roles: dict[tuple[str, str], Role] = {("POST", ALERTS): "alertmanager"}
@@ -37,12 +45,22 @@ def build(engine: Engine, webhook: Handler, authenticator: Authenticator) -> web
         app.router.add_route(route.method, route.path, route.handler)
     document = openapi.document(table, version("runbookd"))
     app.router.add_post(ALERTS, webhook)
-    app.router.add_get("/openapi.json", lambda _: _json(document))
-    app.router.add_get("/healthz", lambda _: _text("ok"))
-    app.router.add_get("/readyz", lambda _: _ready(engine))
-    app.router.add_get("/metrics", lambda _: _metrics(engine))
+    for path, answer in {
+        "/openapi.json": lambda: _json(document),
+        "/healthz": lambda: _healthy(engine, intake),
+        "/readyz": lambda: _ready(engine, intake),
+        "/metrics": lambda: _metrics(engine),
+    }.items():
+        app.router.add_get(path, _open(answer))
     add_console(app, engine, authenticator, document)
     return app
+
+
+def _open(answer: Callable[[], Awaitable[web.Response]]) -> Handler:
+    async def handle(_: web.Request) -> web.Response:
+        return await answer()
+
+    return handle
 
 
 def _errors() -> Middleware:
@@ -107,28 +125,55 @@ def _error(status: int, message: str, headers: dict[str, str] | None = None) -> 
     return web.json_response({"error": message}, status=status, headers=kept)
 
 
-async def _text(text: str) -> web.Response:
-    return web.Response(text=text)
-
-
 async def _json(document: object) -> web.Response:
     return web.json_response(document)
 
 
-async def _ready(engine: Engine) -> web.Response:
-    """Ready to take alerts: the store answers. An API server that is away changes nothing."""
+def _broken(engine: Engine, intake: Intake) -> list[str]:
+    """Return which tasks have ended that never should; only a new process has them again."""
+    return [*([] if intake.alive else ["intake"]), *engine.broken]
+
+
+async def _healthy(engine: Engine, intake: Intake) -> web.Response:
+    """Whether this process should live on: what is down around it is no reason to end it."""
+    broken = _broken(engine, intake)
+    if broken:
+        return web.Response(text=f"ended: {', '.join(broken)}\n", status=503)
+    return web.Response(text="ok")
+
+
+async def _ready(engine: Engine, intake: Intake) -> web.Response:
+    """Ready to take alerts: the store answers, and whoever stores them and works on them lives.
+
+    An API server that is away changes nothing.
+    """
+    missing = [f"{name}: its task has ended" for name in _broken(engine, intake)]
     try:
-        await engine.services.store.ping()
+        async with asyncio.timeout(STORE_PATIENCE.total_seconds()):
+            await engine.services.store.ping()
+    except TimeoutError:
+        missing.append("store: no answer in time")
     except RunbookdError as error:
-        return web.json_response({"ready": False, "missing": [f"store: {error}"]}, status=503)
-    return web.json_response({"ready": True, "missing": []})
+        missing.append(f"store: {error}")
+    return web.json_response(
+        {"ready": not missing, "missing": missing}, status=503 if missing else 200
+    )
 
 
 async def _metrics(engine: Engine) -> web.Response:
+    """Answer also while the store is away, with what is known without it."""
     metrics = engine.services.metrics
-    async with engine.services.store.reading() as tx:
-        metrics.inbox_depth.set(await tx.inbox.depth())
-        metrics.outbox_depth.set(await tx.outbox.depth())
-        metrics.incidents_open.set(await tx.incidents.count_open())
-    body = generate_latest(metrics.registry)
+    try:
+        async with (
+            asyncio.timeout(STORE_PATIENCE.total_seconds()),
+            engine.services.store.reading() as tx,
+        ):
+            metrics.inbox_depth.set(await tx.inbox.depth())
+            metrics.outbox_depth.set(await tx.outbox.depth())
+            metrics.incidents_open.set(await tx.incidents.count_open())
+        is_up = True
+    except (RunbookdError, TimeoutError):
+        is_up = False
+    metrics.store_up.set(is_up)
+    body = metrics.page(stored=is_up)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
