@@ -24,7 +24,7 @@ from tests.chaos import claims
 from tests.chaos.claims import Claim
 from tests.chaos.strikes import TAKE_OVER_SECONDS
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.timeout(420), pytest.mark.asyncio(loop_scope="session")]
 
 KILLED = 137
 
