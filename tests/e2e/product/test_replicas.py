@@ -68,7 +68,11 @@ async def upgrade(field: Field, pod: str) -> None:
     """Have helm migrate beside both replicas, then replace the one after the other."""
     more = "responder.podAnnotations.release=two"
     await field.helm.install(field.bed.root / "values.yaml", "--set-string", more)
-    assert await field.cluster.get("Pod", NAMESPACE, pod) is None
+
+    async def gone() -> bool:
+        return await field.cluster.get("Pod", NAMESPACE, pod) is None
+
+    await wait_until(gone, 60, "the replica that had the run has ended")
     await _as_installed(field, revision=2)
 
 
