@@ -16,7 +16,15 @@ from tests.chaos import ground
 from tests.chaos.hands import PLANTED, dealt, dice_of
 from tests.chaos.rounds import Outcome, Round, play
 
-COLUMNS = ("responders", "strike", "rounds", "wrong", "repeats", "longest time to go on")
+COLUMNS = (
+    "responders",
+    "strike",
+    "rounds",
+    "wrong",
+    "repeated",
+    "missing",
+    "longest time to go on",
+)
 RECKLESS = [sys.executable, "-m", "tests.bed.reckless"]
 
 out = Console(width=200, highlight=False, markup=False)
@@ -104,7 +112,8 @@ def table(outcomes: Sequence[Outcome]) -> Table:
             strike,
             str(len(of_kind)),
             str(sum(bool(it.mistakes) for it in of_kind)),
-            str(sum(it.repeats for it in of_kind)),
+            str(sum(max(0, it.repeats) for it in of_kind)),
+            str(sum(max(0, -it.repeats) for it in of_kind)),
             f"{max(idle):.1f} s" if idle else "-",
         )
     return drawn

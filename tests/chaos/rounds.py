@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 
 from typing_extensions import override
@@ -102,11 +102,18 @@ async def play(bed: Bed, dice: Random, thrown: Round) -> Outcome:
         await wait_until(lambda: _over(bed, expected.runs), OVER_SECONDS, f"{thrown} is over")
         await wait_until(bed.rolled_out, 30, "the Deployment is rolled out")
         mistakes = blow.too_slow + await blow.after(bed) + await expected.mistakes(bed)
-    except TimeoutError as error:
-        mistakes = [str(error), *await expected.mistakes(bed)]
+    except (TimeoutError, RunbookdError) as error:
+        mistakes = [str(error)]
     seconds, repeats = clock.monotonic() - began, await expected.repeats(bed)
-    story = await counting.story(bed, since) if mistakes else ""
+    story = await _told(bed, since) if mistakes else ""
     return Outcome(thrown, blow, seconds, repeats, mistakes, story)
+
+
+async def _told(bed: Bed, since: datetime) -> str:
+    try:
+        return await counting.story(bed, since)
+    except RunbookdError as error:
+        return f"no timeline can be read: {error}"
 
 
 async def _moment(bed: Bed, thrown: Round, expected: Expected) -> None:
