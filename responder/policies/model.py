@@ -32,7 +32,8 @@ class WhenSection(Section):
 class LimitsSection(Section):
     """A runbook's `limits`."""
 
-    cooldown: Duration = _LIMITS.cooldown
+    cooldown: Duration = Field(default=_LIMITS.cooldown, le=timedelta(days=1))
+    """A day at most: the gate looks no further back."""
     per_hour: int = Field(default=_LIMITS.per_hour, ge=1)
     per_day: int = Field(default=_LIMITS.per_day, ge=1)
 

@@ -35,6 +35,7 @@ REJECTIONS: dict[str, str] = {
         "gate.freeze is not a policy key; known here: budget, hold, namespaces"
     ),
     "levels": "5:15: a level must come later than the one before it",
+    "long-cooldown": ("12:24: runbooks[0].limits.cooldown should be less than or equal to 1 day"),
     "missing-parameter": "11:17: runbooks[0].steps[0].verify.kpi is missing",
     "no-default-escalation": (
         "3:3: escalation.default is missing: nobody would hear of alerts without a runbook"
