@@ -22,10 +22,11 @@ from tests.bed.stage import FACTOR, RATE
 from tests.bed.story import Story
 from tests.chaos import claims
 from tests.chaos.claims import Claim
-from tests.chaos.strikes import TAKE_OVER_SECONDS
 
 pytestmark = [pytest.mark.timeout(420), pytest.mark.asyncio(loop_scope="session")]
 
+TAKE_OVER_SECONDS = 20.0
+"""What a replica's death may cost: a lease of 15 s, a look each second, and the queue's poll."""
 KILLED = 137
 
 clock = SystemClock()
