@@ -161,7 +161,7 @@ async def _worker(bed: Bed, dice: Random) -> tuple[LocalProgram, Claim | None]:
     assert bed.fleet is not None
     claim = await claims.under_way(bed)
     replica = claims.replica_of(bed, claim.executor) if claim else None
-    return replica or dice.choice(bed.fleet.replicas), claim
+    return (replica, claim) if replica else (dice.choice(bed.fleet.replicas), None)
 
 
 def _taken_over_within(bed: Bed) -> float:
