@@ -25,7 +25,7 @@ check: setup  ## lint, types, import contracts, unit and consistency tests; a mi
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/unit tests/consistency
 
-test: setup  ## everything but the linters, with real parts on loopback; a quarter of an hour at most
+test: setup  ## everything but the linters and e2e, with real parts on loopback; a quarter of an hour at most
 	$(BIN)/python -m pytest tests/unit tests/consistency tests/contracts tests/integration tests/scenarios
 
 e2e: setup  ## on a real Kubernetes with really built images; as root, half an hour the first time, then minutes

@@ -13,6 +13,18 @@ LATENCIES_SECONDS = (5, 10, 15, 30, 45, 60, 90, 120, 180, 300, 600, 900, 1800, 3
 STORED = frozenset({"responder_inbox_depth", "responder_outbox_depth", "responder_incidents_open"})
 """What is counted in the store when it is asked for."""
 
+DEAD_LETTER_REASONS = (
+    "not_json",
+    "wrong_shape",
+    "wrong_version",
+    "bad_value",
+    "too_large",
+    "other_cluster",
+    "failed",
+)
+"""All there are. Each is there with 0 from the start: Prometheus' `increase` sees nothing of a
+series' first value, and the first dead letter of a reason must page, too."""
+
 
 class ResponderMetrics:
     """Every metric of the responder, on a registry of its own (`registry`)."""
@@ -43,6 +55,8 @@ class ResponderMetrics:
         self.dead_letters = counter(
             "dead_letters_total", "Deliveries that could not be used, kept for people.", "reason"
         )
+        for reason in DEAD_LETTER_REASONS:
+            self.dead_letters.labels(reason)
         self.alerts_truncated = counter(
             "alerts_truncated_total", "Alerts that Alertmanager cut off (max_alerts)."
         )

@@ -29,6 +29,9 @@ INCIDENTS = 100
 """Incidents looked up at once; each goes in a transaction of its own: 5 ms for 50 rows and 12
 pieces of evidence of 40 kB, 25 ms at the worst, on both databases."""
 
+LOGINS_KEPT = timedelta(days=1)
+"""How long a login at the console whose time is over stays in the store."""
+
 PAUSE = timedelta(milliseconds=50)
 """Between two batches: several times as long as a batch takes."""
 
@@ -48,6 +51,8 @@ async def prune(services: Services) -> Mapping[str, int]:
     }
     parts["workflows"] = _workflows(services, horizon.deliveries)
     parts["incidents"] = _incidents(services, horizon)
+    async with services.store.transaction() as tx:
+        await tx.sessions.forget(now - LOGINS_KEPT)
     total: Counter[str] = Counter()
     for name, batches in parts.items():
         async for forgotten in batches:

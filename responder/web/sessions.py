@@ -19,9 +19,6 @@ from responder.web.auth import RANK, Authenticator
 
 log = get_log(__name__)
 
-KEPT = timedelta(days=1)
-"""How long a session whose time is over stays in the store."""
-
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
@@ -69,7 +66,6 @@ class Sessions:
         number, until = secrets.token_urlsafe(24), int((now + self.lasting).timestamp())
         session = Session(_hashed(number), caller.name, now, datetime.fromtimestamp(until, UTC))
         async with self._services.store.transaction() as tx:
-            await tx.sessions.forget(now - KEPT)
             await tx.sessions.begin(session)
         log.info("logged_in", name=caller.name, session=session.id[:12])
         signed = _signature(token.strip().encode(errors="surrogateescape"), number, str(until))

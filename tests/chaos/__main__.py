@@ -31,7 +31,7 @@ out = Console(width=200, highlight=False, markup=False)
 
 
 def main() -> None:
-    """Play; exit 0 only when nothing was wrong."""
+    """Play; exit 0 only when nothing was wrong, or, with what is planted, when it was caught."""
     parser = argparse.ArgumentParser(description=__doc__)
     env = os.environ.get
     parser.add_argument("--rounds", type=int, default=int(env("ROUNDS") or 50))
@@ -53,7 +53,7 @@ def main() -> None:
     out.print(table(outcomes))
     wrong = [outcome for outcome in outcomes if outcome.mistakes]
     out.print(f"SEED={options.seed}: {len(outcomes)} rounds, {len(wrong)} of them wrong")
-    sys.exit(1 if wrong else 0)
+    sys.exit(0 if bool(wrong) == options.plant else 1)
 
 
 async def _play(

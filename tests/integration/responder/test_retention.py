@@ -45,6 +45,7 @@ BACKDATED = (
 )
 """What went by long ago; when an alert that fires on was last repeated is left alone."""
 WORKFLOWS_BACKDATED = "UPDATE workflow_status SET completed_at = completed_at - {ms}"
+LOGIN = "INSERT INTO sessions (id, name, began_at, ends_at) VALUES (:id, 'oncall', :ends, :ends)"
 RECORDED = "SELECT DISTINCT workflow_uuid FROM operation_outputs"
 
 
@@ -142,6 +143,10 @@ async def past(alone: Alone) -> dict[str, Json]:
     return {row["table"]: row["past"] for row in json.loads(ran.stdout) if row["table"] in wanted}
 
 
+async def logins(alone: Alone) -> set[object]:
+    return {one for (one,) in await execute(alone, "SELECT id FROM sessions")}
+
+
 async def workflows(alone: Alone) -> set[object]:
     found = await execute(alone, "SELECT workflow_uuid FROM workflow_status", engine=True)
     return {one for (one,) in found if str(one).startswith("incident-")}
@@ -170,9 +175,13 @@ async def test_what_is_over_is_forgotten_and_an_alert_that_fires_on_is_not(
         milliseconds = TWO_YEARS // timedelta(milliseconds=1)
         await execute(alone, WORKFLOWS_BACKDATED.format(ms=milliseconds), engine=True)
         assert await past(alone) == {"incidents": 1, "runs": 1, "episodes": 1, "inbox": 3}
+        for name, hours in ("past", 25), ("late", 23):
+            ended = (now - timedelta(hours=hours)).timestamp() * 1_000_000
+            await alone.write(LOGIN, id=name, ends=int(ended))
         await alone.responder.start()
 
         metrics = await pruned(alone)
+        assert await logins(alone) == {"late"}
         for rows in ('incidents"} 1.0', 'inbox"} 3.0', 'workflows"} 2.0'):
             assert f'responder_pruned_rows_total{{table="{rows}' in metrics
         status, _ = await alone.call("GET", f"/api/v1/incidents/{gone}", who="console")
