@@ -26,7 +26,7 @@ class Saturation:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """An application whose pods are scraped (design: settings `applications`)."""
+    """An application whose pods are scraped (settings: `applications`)."""
 
     name: str
     namespace: str

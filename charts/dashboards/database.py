@@ -21,7 +21,6 @@ from charts.dashboards.catalogue import kpi_lines, kpi_number
 CHOSEN = 'database=~"$database"'
 DB = "database"
 NAME = "{{database}}"
-STATEMENT = (DB, "query_id")
 POOL = ("pgbouncer", DB, "user")
 TABLE = (DB, "schema", "table")
 MEDIUM_STEP = "1m"

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 
@@ -55,25 +55,6 @@ async def cancel(*tasks: "asyncio.Task[object]") -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-@asynccontextmanager
-async def cancel_on_exit(
-    work: Coroutine[object, object, object], *, name: str
-) -> AsyncIterator["asyncio.Task[object]"]:
-    """Run `work` beside the block; when the block ends, `work` is cancelled and awaited.
-
-    An error that ended `work` before is raised at the end of the block.
-    """
-    task: asyncio.Task[object] = asyncio.create_task(work, name=name)
-    try:
-        yield task
-    finally:
-        failed = task.done() and not task.cancelled() and task.exception() is not None
-        if not failed:
-            await cancel(task)
-    if failed:
-        await task
 
 
 @asynccontextmanager

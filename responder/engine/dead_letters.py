@@ -9,7 +9,7 @@ from responder.store.database import Transaction
 from responder.store.inbox import InboxItem
 
 HEAD = 64 * 1024
-"""Bytes kept of a dead letter; design: its first 64 KiB, size and hash."""
+"""Bytes kept of a dead letter, beside its size and hash."""
 
 
 async def keep(

@@ -1,7 +1,7 @@
 """One address for several replicas, as a Kubernetes Service is for ready pods."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from exporter.shared.clock import SystemClock
-from exporter.shared.tasks import cancel, cancel_on_exit
+from exporter.shared.tasks import cancel
 
 HOST = "127.0.0.1"
 PROBE_EVERY = timedelta(seconds=0.5)
@@ -79,6 +79,25 @@ class Service:
                 await writer.drain()
         except OSError:
             return  # one side is gone, and the other learns it
+
+
+@asynccontextmanager
+async def cancel_on_exit(
+    work: Coroutine[object, object, object], *, name: str
+) -> AsyncIterator["asyncio.Task[object]"]:
+    """Run `work` beside the block; when the block ends, `work` is cancelled and awaited.
+
+    An error that ended `work` before is raised at the end of the block.
+    """
+    task: asyncio.Task[object] = asyncio.create_task(work, name=name)
+    try:
+        yield task
+    finally:
+        failed = task.done() and not task.cancelled() and task.exception() is not None
+        if not failed:
+            await cancel(task)
+    if failed:
+        await task
 
 
 async def _either(ways: "list[asyncio.Task[None]]") -> None:

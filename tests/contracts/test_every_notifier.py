@@ -181,7 +181,6 @@ async def test_email_repeats_its_message_id(smtp: SmtpSink, http: HttpGateway) -
     assert first["Message-ID"] == second["Message-ID"]
 
 
-LOGIN_REFUSED = b"%d no, " + SECRET.encode() + b"\r\n"
 SCRIPTS = {
     "greeting": [b"%d no\r\n"],
     "sender": [b"220 hi\r\n", b"250 hello\r\n", b"%d no\r\n"],

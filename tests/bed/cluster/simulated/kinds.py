@@ -106,7 +106,6 @@ KINDS = (
     ENDPOINT_SLICE,
 )
 BY_PATH = {(kind.prefix, kind.plural): kind for kind in KINDS}
-BY_NAME = {kind.name: kind for kind in KINDS}
 
 _VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 

@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from exporter.shared.clock import SystemClock
@@ -100,12 +99,8 @@ async def test_two_deliveries_of_one_alert_are_one_incident_and_one_action(tmp_p
 
 
 async def stored(alone: Alone, times: int) -> bool:
-    async with (
-        aiohttp.ClientSession(alone.responder.url) as session,
-        session.get("/metrics") as answer,
-    ):
-        page = await answer.text()
-    return f'responder_deliveries_total{{result="stored"}} {times}.0' in page
+    _, page = await alone.call("GET", "/metrics")
+    return f'responder_deliveries_total{{result="stored"}} {times}.0' in str(page)
 
 
 async def over(alone: Alone) -> bool:

@@ -3,9 +3,7 @@ import os
 import signal
 from datetime import timedelta
 
-import pytest
-
-from exporter.shared.tasks import cancel_on_exit, stop_signal, teardown
+from exporter.shared.tasks import stop_signal, teardown
 
 
 async def test_what_was_opened_last_is_closed_first_though_one_fails_and_one_hangs() -> None:
@@ -23,21 +21,6 @@ async def test_what_was_opened_last_is_closed_first_though_one_fails_and_one_han
         closing.add("hanging", asyncio.Event().wait, within=timedelta(milliseconds=10))
         closing.add("last", lambda: note("last"))
     assert closed == ["last", "first"]
-
-
-async def test_work_beside_a_block_ends_with_it() -> None:
-    async with cancel_on_exit(asyncio.Event().wait(), name="forever") as task:
-        await asyncio.sleep(0)
-    assert task.cancelled()
-
-
-async def test_an_error_of_the_work_is_not_lost() -> None:
-    async def fail() -> None:
-        raise RuntimeError("broken")
-
-    with pytest.raises(RuntimeError, match="broken"):
-        async with cancel_on_exit(fail(), name="failing"):
-            await asyncio.sleep(0)
 
 
 async def test_sigterm_asks_to_stop() -> None:
