@@ -24,7 +24,7 @@ START_SECONDS = 20.0
 """Five, were the machine ours alone."""
 
 OWNER = """
-import asyncio, pathlib, sys
+import asyncio, pathlib, signal, sys
 from tests.bed.cluster.probe_manifests import deployment
 from tests.bed.cluster.real import RealCluster
 
@@ -36,6 +36,8 @@ async def main(root):
         (root / "bed").write_text(f"{cluster.places.network.bed} {cluster.places.home}")
         await asyncio.sleep(600)
 
+# What a shell has started in its background inherits that Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 asyncio.run(main(pathlib.Path(sys.argv[1])))
 """
 
