@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from typing_extensions import override
 
@@ -17,6 +18,8 @@ BORROWER = "borrower"
 """User agent of a test that uses one of the accounts: what it asks for, the product does not."""
 STARTED = "ResponseStarted"
 """The stage of a watch that is still open."""
+BINDINGS = "clusterrolebindings"
+READS = {"get", "list", "watch"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -62,11 +65,15 @@ def _texts(rule: Mapping[str, object], key: str) -> list[str]:
 def used(cluster: RealCluster, *, but_by: str = "") -> dict[Right, set[int]]:
     """Return what the product's accounts asked for, with the statuses of the answers.
 
-    `but_by` is a user agent that only borrowed an account.
+    `but_by` is a user agent that only borrowed an account. What a pod is refused while its release
+    is removed, whose Roles go before it ends, does not count.
     """
     found: dict[Right, set[int]] = {}
+    bound = True
     for line in cluster.places.audit_log.read_text().splitlines():
         event = json.loads(line)
+        if _binds(event):
+            bound = event["verb"] != "delete"
         user = str(at(event, "user.username"))
         if not user.startswith(ACCOUNT) or event["stage"] not in {ENDED, STARTED}:
             continue
@@ -74,8 +81,19 @@ def used(cluster: RealCluster, *, but_by: str = "") -> dict[Right, set[int]]:
             continue
         right = _of_event(user.removeprefix(ACCOUNT), event)
         status = at(event, "responseStatus.code")
-        found.setdefault(right, set()).add(status if isinstance(status, int) else 0)
+        if bound or status != HTTPStatus.FORBIDDEN:
+            found.setdefault(right, set()).add(status if isinstance(status, int) else 0)
     return found
+
+
+def _binds(event: Mapping[str, object]) -> bool:
+    """Say whether the request gives the release's rights or takes them."""
+    what, name = at(event, "objectRef.resource"), str(at(event, "objectRef.name"))
+    return (
+        what == BINDINGS
+        and name.startswith(f"{NAMESPACE}-{RELEASE}-")
+        and event["verb"] not in READS
+    )
 
 
 def _of_event(program: str, event: Mapping[str, object]) -> Right:
