@@ -38,8 +38,8 @@ class Failure(StrEnum):
     """More of them than may be followed, or one to nowhere."""
     NOT_ALLOWED = "not_allowed"
     """An address that may not be asked."""
-    SECRET = "secret"  # noqa: S105 - a word for it, not one
-    """A file that a header is read from cannot be read."""
+    FILE = "file"
+    """A file for the probe, of a header or of certificates, cannot be read: nobody was asked."""
     STATUS = "status"
     HEADER = "header"
     BODY = "body"

@@ -88,7 +88,7 @@ class Contexts:
                 self._made[key] = await asyncio.to_thread(_context, terms, verify=verify)
         except OSError as error:  # ssl.SSLError too
             text = f"ca_file cannot be read: {error.strerror or type(error).__name__}"
-            raise ProbeFailedError(Failure.TLS, text) from error
+            raise ProbeFailedError(Failure.FILE, text) from error
         return self._made[key]
 
 

@@ -98,8 +98,8 @@ LAG = Metric(
 )
 SKIPPED = Metric(
     "kpi_probe_skipped_reason",
-    "1 for the reason why no probe could be made: the target has no address. It says nothing of "
-    "the target's health, and counts as no attempt.",
+    "1 for the reason why no probe could be made: the target has no address, or a file that the "
+    "probe needs cannot be read. It says nothing of the target's health, and counts as no attempt.",
     "gauge",
     (*LABELS, "reason"),
 )
@@ -202,6 +202,8 @@ class Probe:
                 self._clients.prober, self._module, url, Configured(), deadline=self._timeout
             )
             await clock.sleep(timedelta(0))  # lets the measure see the lag that ends here
+        if exchange.failure is Failure.FILE:  # the exporter's trouble must roll nobody back
+            return self._collected([Sample(SKIPPED, (*self._labels, Failure.FILE), 1.0)])
         verdict = judge(self._module.expectation(), exchange)
         suspect = is_suspect(verdict, lag.seconds, self._timeout)
         present = [

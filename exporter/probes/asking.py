@@ -18,7 +18,7 @@ async def ask(
     except (OSError, UnicodeError) as error:
         words = error.strerror if isinstance(error, OSError) else None
         return Exchange(
-            0.0, Failure.SECRET, f"a header's file cannot be read: {words or 'it is no text'}"
+            0.0, Failure.FILE, f"a header's file cannot be read: {words or 'it is no text'}"
         )
     request = Request(
         url,

@@ -338,7 +338,9 @@ async def test_a_ca_file_is_read_again_when_it_changes_and_missed_when_it_is_gon
     terms = TlsTerms(ca_file=other)
     async with web_server(ROUTES, tls=authority.server()) as number:
         url = f"https://shop.test:{number}/"
-        assert (await ask(prober, url, tls=terms)).detail.startswith("ca_file cannot be read")
+        unread = await ask(prober, url, tls=terms)
+        assert unread.failure is Failure.FILE
+        assert unread.detail.startswith("ca_file cannot be read")
         trustme.CA().cert_pem.write_to_path(str(other))
         assert (await ask(prober, url, tls=terms)).failure == Failure.CERTIFICATE
         other.write_bytes(authority.ca_file.read_bytes())

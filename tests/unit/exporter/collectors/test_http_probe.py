@@ -222,7 +222,7 @@ async def test_a_module_says_how_to_ask_and_what_to_expect(tmp_path: Path) -> No
     )
     token.unlink()
     found = values(await world.probe(GOOD))
-    assert found["kpi_probe_failure_reason secret"] == 1
+    assert found["kpi_probe_skipped_reason file"] == 1
 
 
 def service(code: int = 200, **more: object) -> Answer:
@@ -270,6 +270,17 @@ async def test_a_target_without_an_address_is_not_down(
     found = await world.probe(GOOD)
     assert values(found) == {
         f"kpi_probe_skipped_reason {reason}": 1,
+        "kpi_probe_attempts_total": 0,
+        "kpi_probe_failures_total": 0,
+        "kpi_probe_suspects_total": 0,
+    }
+    assert not found.readings
+
+
+async def test_a_target_that_nobody_could_ask_for_want_of_a_file_is_not_down() -> None:
+    found = await World().probe(Exchange(0.0, Failure.FILE, "ca_file cannot be read"))
+    assert values(found) == {
+        "kpi_probe_skipped_reason file": 1,
         "kpi_probe_attempts_total": 0,
         "kpi_probe_failures_total": 0,
         "kpi_probe_suspects_total": 0,

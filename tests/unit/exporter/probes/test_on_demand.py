@@ -110,7 +110,7 @@ async def test_secrets_of_a_module_go_only_to_targets_that_are_set_up_for_it() -
     assert (await world.ask(target="b.test", module="secret")).status == 403
     assert (await world.ask(target="health", module="secret")).status == 403
     reply = await world.ask(target="own")
-    assert (reply.status, 'reason="secret"' in reply.text) == (200, True)
+    assert (reply.status, 'reason="file"' in reply.text) == (200, True)
 
 
 async def test_a_service_without_an_address_is_not_found_rather_than_down() -> None:
