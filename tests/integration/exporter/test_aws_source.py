@@ -308,7 +308,10 @@ async def test_a_refusal_is_counted_and_tells_what_to_do(
     aws.faults.append(fault)
     with pytest.raises(error, match="eks:DescribeCluster"):
         await collect(clients, aws, "eks-shop", clusters=["shop"])
-    assert await requests(clients, aws) == {f"eks:DescribeCluster {outcome}": 1}
+    counted = await requests(clients, aws)
+    assert {key: count for key, count in counted.items() if count} == {
+        f"eks:DescribeCluster {outcome}": 1
+    }
     assert aws.requests == 1, "nothing is retried behind our back"
 
 
