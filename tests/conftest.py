@@ -1,6 +1,7 @@
 """What every test lives under: markers from folders, and no way off this machine."""
 
 import ipaddress
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -68,6 +69,16 @@ def keep_on_loopback(event: str, args: tuple[object, ...]) -> None:
 
 if os.environ.get("CLUSTER") != "given":  # a person's own cluster is wherever they say
     sys.addaudithook(keep_on_loopback)
+
+
+@pytest.fixture(autouse=True)
+def _the_log_is_as_it_was() -> Iterator[None]:
+    """Forget where a command that ran in this process sent its log: that is closed by now."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = [each for each in root.handlers if each in handlers]
+    root.setLevel(level)
 
 
 @pytest.fixture(autouse=True)
