@@ -13,8 +13,11 @@ Calculation = Literal["lastNotNull", "max", "min", "sum"]
 
 OF_WORKLOAD = 'namespace=~"$namespace", workload=~"$workload"'
 """Matchers for what bears the labels of a workload."""
+OF_NODE = 'node=~"$node"'
+OF_NAMESPACE = 'namespace=~"$namespace"'
 WORKLOAD_NAME = "{{namespace}}/{{workload}}"
 POD_NAME = "{{namespace}}/{{pod}}"
+CLAIM_NAME = "{{namespace}}/{{persistentvolumeclaim}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,8 @@ def increase(metric: str, *labels: str, where: str = "", window: str = "$__rate_
 def happened(metric: str, where: str = "") -> str:
     """Return how often something rare happened since the look before, series by series.
 
-    A counter that begins with its first event begins at 1, and `increase` sees no rise in that.
+    For counters that begin with their first event: they begin at 1, and `increase` sees no rise in
+    that. Those that say 0 before it need no more than `increase`.
     """
     series, window = _of(metric, where), "$__rate_interval"
     return f"(({series} unless {series} offset {window}) or increase({series}[{window}]))"
@@ -176,6 +180,16 @@ def happened(metric: str, where: str = "") -> str:
 def rare(metric: str, *labels: str, where: str = "") -> str:
     """Return how often something rare happened, by `labels`, for two exporters that both see it."""
     return _by("max", happened(metric, where), labels)
+
+
+def age(metric: str, *labels: str, where: str = "") -> str:
+    """Return how many seconds ago something was, by `labels`; of several times the latest."""
+    return f"time() - {gauge(metric, *labels, where=where)}"
+
+
+def how_many(expr: str) -> str:
+    """Return the number of series, 0 where there is none."""
+    return f"count({expr}) or vector(0)"
 
 
 def total(expr: str, *labels: str) -> str:

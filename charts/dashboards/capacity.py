@@ -2,9 +2,12 @@
 
 from charts.dashboards.board import (
     ALERTS,
+    CLAIM_NAME,
     DATABASES,
     NAMESPACE,
     NODES,
+    OF_NAMESPACE,
+    OF_NODE,
     Bars,
     Board,
     Lines,
@@ -12,15 +15,13 @@ from charts.dashboards.board import (
     Query,
     Row,
     gauge,
+    how_many,
     least,
     total,
 )
 from charts.dashboards.catalogue import kpi_lines, kpi_number
+from exporter.kpi import CLAIM
 
-OF_NODE = 'node=~"$node"'
-OF_NAMESPACE = 'namespace=~"$namespace"'
-CLAIM = ("namespace", "persistentvolumeclaim")
-CLAIM_NAME = "{{namespace}}/{{persistentvolumeclaim}}"
 FULL_DAYS = "kpi_full_days:deriv6h"
 
 
@@ -209,9 +210,7 @@ SCALERS = Row(
             unit="short",
             queries=(
                 Query(
-                    "count("
-                    + gauge("kpi_pod_phase", "namespace", "pod", where='phase="Pending"')
-                    + ") or vector(0)",
+                    how_many(gauge("kpi_pod_phase", "namespace", "pod", where='phase="Pending"')),
                     "pending",
                 ),
             ),

@@ -10,8 +10,10 @@ from charts.dashboards.board import (
     Row,
     States,
     Variable,
+    age,
     gauge,
     highest,
+    how_many,
     increase,
     least,
     rare,
@@ -31,7 +33,7 @@ NOW = Row(
             title="Exporters scraped",
             about="0: every other figure is old.",
             unit="short",
-            queries=(Query("count(kpi_exporter_build_info) or vector(0)", "exporters"),),
+            queries=(Query(how_many("kpi_exporter_build_info"), "exporters"),),
             bad_below=1,
             guides=("KpiExporterAbsent",),
         ),
@@ -39,9 +41,7 @@ NOW = Row(
             title="Sources that fail",
             about="Their series are kept for a while and then dropped, never made up.",
             unit="short",
-            queries=(
-                Query(f"count({least('kpi_source_up', *SOURCE)} == 0) or vector(0)", "failing"),
-            ),
+            queries=(Query(how_many(f"{least('kpi_source_up', *SOURCE)} == 0"), "failing"),),
             bad_above=1,
             guides=("KpiSourceDown",),
         ),
@@ -51,8 +51,8 @@ NOW = Row(
             unit="short",
             queries=(
                 Query(
-                    "max((time() - "
-                    + gauge("kpi_source_last_success_timestamp_seconds", *SOURCE)
+                    "max(("
+                    + age("kpi_source_last_success_timestamp_seconds", *SOURCE)
                     + ") / "
                     + gauge("kpi_source_interval_seconds", *SOURCE)
                     + ")",
@@ -108,6 +108,7 @@ FAILURES = Row(
             unit="short",
             queries=(
                 Query(
+                    # Why a watch of the Kubernetes API broke off is counted from its first time on.
                     rare("kpi_source_failures_total", *SOURCE, "reason", where=CHOSEN),
                     NAME + " {{reason}}",
                 ),
@@ -120,9 +121,7 @@ FAILURES = Row(
             unit="s",
             queries=(
                 Query(
-                    "time() - "
-                    + gauge("kpi_source_last_success_timestamp_seconds", *SOURCE, where=CHOSEN),
-                    NAME,
+                    age("kpi_source_last_success_timestamp_seconds", *SOURCE, where=CHOSEN), NAME
                 ),
             ),
         ),
@@ -147,7 +146,9 @@ FAILURES = Row(
             unit="short",
             queries=(
                 Query(
-                    rare("kpi_application_page_failures_total", "namespace", "workload", "reason"),
+                    increase(
+                        "kpi_application_page_failures_total", "namespace", "workload", "reason"
+                    ),
                     "{{namespace}}/{{workload}} {{reason}}",
                 ),
             ),

@@ -2,8 +2,11 @@
 
 from charts.dashboards.board import (
     ALERTS,
+    CLAIM_NAME,
     NAMESPACE,
     NODES,
+    OF_NAMESPACE,
+    OF_NODE,
     OF_WORKLOAD,
     POD_NAME,
     ROLLOUTS,
@@ -17,19 +20,17 @@ from charts.dashboards.board import (
     States,
     gauge,
     highest,
+    how_many,
+    increase,
     least,
-    rare,
     rate,
     total,
 )
 from charts.dashboards.catalogue import kpi_lines, kpi_number
+from exporter.kpi import CLAIM
 
-OF_NODE = 'node=~"$node"'
-OF_NAMESPACE = 'namespace=~"$namespace"'
 POD = ("namespace", "pod")
 CONTAINER = (*POD, "container", "reason")
-CLAIM = ("namespace", "persistentvolumeclaim")
-CLAIM_NAME = "{{namespace}}/{{persistentvolumeclaim}}"
 HPA = ("namespace", "hpa")
 HPA_NAME = "{{namespace}}/{{hpa}}"
 SUMMARY_STEP = "1m"
@@ -54,7 +55,7 @@ NOW = Row(
             title="Pods not healthy",
             about="Neither ready nor done: they wait, crash, or fail their readiness probe.",
             unit="short",
-            queries=(Query(f"count(({POD_READY} == 0) unless {ENDED}) or vector(0)", "pods"),),
+            queries=(Query(how_many(f"({POD_READY} == 0) unless {ENDED}"), "pods"),),
             bad_above=1,
             guides=("KpiPodCrashLooping",),
         ),
@@ -297,7 +298,7 @@ PODS = Row(
             queries=(
                 Query(
                     total(
-                        rare(
+                        increase(
                             "kpi_warning_events_total",
                             "namespace",
                             "kind",

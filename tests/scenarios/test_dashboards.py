@@ -42,7 +42,6 @@ QUIET: Mapping[str, str] = {
     "kpi_postgres_replica_lag_seconds": "the database has no replica",
     "kpi_postgres_standby_lag_seconds": "the database is none",
     "kpi_postgres_replication_slot_retained_bytes": "nobody follows its log",
-    "responder_dead_letters_total": "every delivery can be used",
     "responder_audit_findings_total": "nothing is stuck",
 }
 
