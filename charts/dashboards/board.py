@@ -46,6 +46,8 @@ class Panel:
     height: int = 8
     guides: tuple[str, ...] = ()
     """Alerts whose guide pages tell what to do."""
+    absent: str = ""
+    """What stands there while there is no series; by default Grafana's own words."""
 
     kind: ClassVar[str] = ""
 
@@ -73,6 +75,7 @@ class Number(Panel):
     """Red from here on, green below."""
     bad_below: float | None = None
     """Green from here on, red below."""
+    absent: str = "no data"
 
     kind: ClassVar[str] = "stat"
 
@@ -100,6 +103,8 @@ class States(Panel):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bars(Panel):
     """Values of now beside each other, longest first where the query sorts them."""
+
+    absent: str = "none"
 
     kind: ClassVar[str] = "bargauge"
 

@@ -104,7 +104,7 @@ FAILURES = Row(
     (
         Lines(
             title="Failures by reason",
-            about="Deadline: too slow. Denied: a missing right. See the exporter's log.",
+            about="Deadline: too slow. Permanent, refused: a missing right or a wrong setting.",
             unit="short",
             queries=(
                 Query(

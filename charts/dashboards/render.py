@@ -141,6 +141,7 @@ class _Panel(Builder[model.Panel]):
         made.grid_pos = model.GridPos(h=panel.height, w=panel.width)
         if made.field_config is not None:
             made.field_config.defaults.decimals = panel.decimals
+            made.field_config.defaults.no_value = panel.absent or None
         made.links = [_guide(alert).build() for alert in panel.guides]
         made.targets = [
             _query(query, _letter(place), panel) for place, query in enumerate(panel.queries)
@@ -240,7 +241,6 @@ def _number(panel: Number) -> model.Panel:
     return (
         stat.Panel()
         .unit(panel.unit)
-        .no_value("no data")
         .thresholds(_thresholds(panel.bad_above, panel.bad_below))
         .color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
         .graph_mode(ui.BigValueGraphMode.NONE)
@@ -310,7 +310,6 @@ def _bars(panel: Bars) -> model.Panel:
         bargauge.Panel()
         .unit(panel.unit)
         .min(0)
-        .no_value("none")
         .thresholds(_thresholds(None, None))
         .color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
         .orientation(ui.VizOrientation.HORIZONTAL)

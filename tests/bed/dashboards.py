@@ -57,8 +57,18 @@ class Link(msgspec.Struct):
     tags: list[str] = []
 
 
-class _Defaults(msgspec.Struct):
+class _Step(msgspec.Struct):
+    value: float | None = None
+
+
+class _Thresholds(msgspec.Struct):
+    steps: list[_Step] = []
+
+
+class _Defaults(msgspec.Struct, rename="camel"):
     unit: str = ""
+    no_value: str = ""
+    thresholds: _Thresholds = msgspec.field(default_factory=_Thresholds)
 
 
 class _FieldConfig(msgspec.Struct):
@@ -83,6 +93,17 @@ class Panel(msgspec.Struct, rename="camel"):
     def unit(self) -> str:
         """The unit of its values."""
         return self.field_config.defaults.unit
+
+    @property
+    def no_value(self) -> str:
+        """What stands there while there is no series, where it is not Grafana's own words."""
+        return self.field_config.defaults.no_value
+
+    @property
+    def thresholds(self) -> set[float]:
+        """Values from which on it has another colour."""
+        steps = self.field_config.defaults.thresholds.steps
+        return {step.value for step in steps if step.value is not None}
 
 
 class Variable(msgspec.Struct):

@@ -9,6 +9,7 @@ import pytest
 from charts import dashboards as folder
 from exporter import app as exporter_app
 from exporter import itself, sources
+from exporter.collectors import aws
 from exporter.exposition.scrape import METRICS as SCRAPE_METRICS
 from exporter.kpi import CATALOGUE
 from exporter.readings import FAMILIES as READINGS
@@ -17,12 +18,13 @@ from responder.metrics import ResponderMetrics
 from tests.bed import dashboards
 from tests.bed.dashboards import Panel, filled, selected
 from tests.bed.rules import RULES, shipped
+from tests.bed.settings import HOME
 from tests.generate import discovered
 
 BOARDS = dashboards.shipped()
 RECORDINGS = shipped().recordings
 EVERY_BOARD = pytest.mark.parametrize("name", BOARDS)
-NOT_AUDIENCES = {"board", "catalogue", "render"}
+NOT_AUDIENCES = {"aws_daytime", "board", "bounds", "catalogue", "render"}
 LEVELS = {
     "namespace": {"namespace"},
     "workload": {"workload", "workload_type"},
@@ -39,6 +41,13 @@ PROMETHEUS = {
     "scrape_samples_scraped": {"job", "instance"},
 }
 """What Prometheus itself knows, and the labels that are used here."""
+RED_FROM = {
+    "KpiTargetsUnhealthy": 1,  # it fires above 0
+    "KpiBackupOld": 26 * 3600,
+    "KpiEksSupportEnding": 60,  # days
+    "KpiNodegroupUnhealthy": 1,  # of them
+}
+"""Alerts about AWS, and where their panels become red or cease to be it."""
 ATTACHED = {"job", "instance", "le"}
 
 
@@ -195,3 +204,29 @@ def test_a_dashboard_leads_to_the_others_and_to_guides_that_are_there(name: str)
     pages = {page.stem for page in (RULES / "guides").iterdir()}
     links = [link for panel in board.panels for link in panel.links]
     assert {link.url.rpartition("/guides/")[2] for link in links} <= pages
+
+
+def test_where_an_alert_about_aws_fires_a_number_is_red() -> None:
+    told = {metric.name for metric in aws.SPEC.metrics}
+    alerts = {name for name, rule in shipped().alerts.items() if rule.metrics & told}
+    assert alerts == RED_FROM.keys()
+    for alert, bound in RED_FROM.items():
+        numbers = [
+            panel.thresholds
+            for panel in drawn("aws")
+            if panel.type == "stat" and alert in {link.url.split("/")[-1] for link in panel.links}
+        ]
+        assert numbers, alert
+        assert all(number == {bound} for number in numbers), alert
+
+
+def test_a_panel_about_aws_that_is_empty_says_which_setting_fills_it() -> None:
+    for panel in drawn("aws"):
+        (named,) = re.findall(r"collectors\.aws(?:\.([a-z_]+))?", panel.no_value)
+        assert not named or named in aws.Settings.model_fields, panel.title
+
+
+def test_the_readme_names_every_dashboard() -> None:
+    text = (HOME / "README.md").read_text()
+    (listed,) = re.findall(r"Dashboards for Grafana: (.+?)\.", text, re.DOTALL)
+    assert set(re.split(r",\s+", listed)) == {board.title for board in BOARDS.values()}

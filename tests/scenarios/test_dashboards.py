@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from exporter.shared.clock import SystemClock
+from tests.bed import aws_account, watch
 from tests.bed import bed as beds
-from tests.bed import watch
+from tests.bed.aws import ENVIRONMENT, Aws
 from tests.bed.cluster.client import Client
 from tests.bed.dashboard_answers import answers, measured
 from tests.bed.load import Load
@@ -42,6 +43,8 @@ QUIET: Mapping[str, str] = {
     "kpi_postgres_replica_lag_seconds": "the database has no replica",
     "kpi_postgres_standby_lag_seconds": "the database is none",
     "kpi_postgres_replication_slot_retained_bytes": "nobody follows its log",
+    "kpi_cloudwatch_query_failed_reason": "CloudWatch answers",
+    "kpi_aws_cost_month_to_date": "on the first of a month none of its days is over",
     "responder_audit_findings_total": "nothing is stuck",
 }
 
@@ -61,11 +64,13 @@ async def keep_recorded_objects(kubeconfig: Path) -> None:
 
 @asynccontextmanager
 async def seeing_everything(bed: beds.Bed) -> AsyncIterator[None]:
-    """Let the exporter look at the pool and the application's tables too; use the pool."""
+    """Let the exporter look at AWS, the pool and the application's tables too; use the pool."""
     await bed.postgres.execute("CREATE EXTENSION pg_stat_statements", DATABASE)
     await bed.postgres.execute("INSERT INTO tasks (title) VALUES ('kept'), ('gone')", DATABASE)
     await bed.postgres.execute("DELETE FROM tasks WHERE title = 'gone'", DATABASE)
-    async with Pgbouncer.start(bed.root, bed.postgres) as pool:
+    assert isinstance(bed.exporter, beds.LocalProgram)
+    bed.exporter.env |= ENVIRONMENT
+    async with Aws.start() as aws, Pgbouncer.start(bed.root, bed.postgres) as pool:
         file = bed.root / "config" / "exporter.yaml"
         document = yaml.safe_load(file.read_text())
         asks = document["collectors"]
@@ -74,6 +79,7 @@ async def seeing_everything(bed: beds.Bed) -> AsyncIterator[None]:
         asks["sql_kpi"] |= {"enabled": True, "databases": databases}
         poolers = [{"name": "main", "dsn": pool.console}]
         asks["pgbouncer"] |= {"enabled": True, "poolers": poolers}
+        asks["aws"] = dict(await aws_account.everything(aws, SystemClock().now()))
         file.write_text(yaml.safe_dump(document))
         await bed.exporter.stop()
         await bed.exporter.start()

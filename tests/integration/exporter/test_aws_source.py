@@ -1,8 +1,7 @@
 """The AWS collector on moto, over HTTP, with faults put in where moto knows none."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import cast
 
 import pytest
 import pytest_asyncio
@@ -13,6 +12,7 @@ from exporter.collectors.aws import SPEC, Settings
 from exporter.contract import PolledSource
 from exporter.shared.clock import SystemClock
 from exporter.shared.errors import NotFoundError, PermanentError, TransientError
+from tests.bed import aws_account as account
 from tests.bed.aws import ACCOUNT, ENVIRONMENT, REGION, Aws, Fault
 from tests.bed.process import free_port
 from tests.fake_clients import lines
@@ -22,7 +22,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/runbookd"
 CLUSTER = 'eks_cluster="shop"'
 NODES = f'{CLUSTER},nodegroup="nodes"'
-BUCKET = "backups"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -63,27 +62,8 @@ async def requests(clients: OpenClients, aws: Aws) -> dict[str, float]:
     return {f"{parts[1]} {parts[3]}": float(parts[-1]) for parts in words}
 
 
-async def a_cluster(aws: Aws, *groups: str) -> None:
-    role = f"arn:aws:iam::{ACCOUNT}:role/eks"
-    network: Mapping[str, object] = {"subnetIds": ["subnet-1"]}
-    named = {"name": "shop", "version": "1.34", "roleArn": role}
-    await aws.do("eks", "create_cluster", **named, resourcesVpcConfig=network)
-    for group in groups:
-        await aws.do(
-            "eks",
-            "create_nodegroup",
-            clusterName="shop",
-            nodegroupName=group,
-            subnets=["subnet-1"],
-            nodeRole=role,
-            scalingConfig={"minSize": 1, "maxSize": 5, "desiredSize": 3},
-            releaseVersion="1.34.1-20251103",
-            version="1.34",
-        )
-
-
 async def test_a_cluster_is_described_with_its_node_groups(aws: Aws, clients: OpenClients) -> None:
-    await a_cluster(aws, "nodes")
+    await account.cluster(aws, "nodes")
     found = await collect(clients, aws, "eks-shop", clusters=["shop"])
     about = 'version="1.34",release_version="1.34.1-20251103",status="ACTIVE"'
     assert found[0].startswith(f'kpi_eks_cluster_info{{{CLUSTER},version="1.34",')
@@ -98,7 +78,7 @@ async def test_a_cluster_is_described_with_its_node_groups(aws: Aws, clients: Op
 
 
 async def test_every_page_of_node_groups_is_read(aws: Aws, clients: OpenClients) -> None:
-    await a_cluster(aws, "nodes", "spot")
+    await account.cluster(aws, "nodes", "spot")
     first, last = b'{"nodegroups": ["nodes"], "nextToken": "t"}', b'{"nodegroups": ["spot"]}'
     pages = "/clusters/shop/node-groups "
     aws.faults.extend([Fault(200, first, when=pages), Fault(200, last, when=pages)])
@@ -113,42 +93,14 @@ async def test_a_cluster_that_is_not_there_says_so(aws: Aws, clients: OpenClient
     assert (await requests(clients, aws))["eks:DescribeCluster failed"] == 1
 
 
-async def a_target_group(aws: Aws) -> None:
-    network = cast(
-        "dict[str, str]", (await aws.do("ec2", "create_vpc", CidrBlock="10.0.0.0/16"))["Vpc"]
-    )
-    made = await aws.do(
-        "elbv2",
-        "create_target_group",
-        Name="task-manager",
-        Protocol="HTTP",
-        Port=8000,
-        VpcId=network["VpcId"],
-        TargetType="ip",
-    )
-    group = cast("list[dict[str, str]]", made["TargetGroups"])[0]["TargetGroupArn"]
-    targets = [{"Id": "10.0.0.5", "Port": 8000}, {"Id": "10.0.0.6", "Port": 8000}]
-    await aws.do("elbv2", "register_targets", TargetGroupArn=group, Targets=targets)
-
-
-TARGET_HEALTH = b"""<DescribeTargetHealthResponse
- xmlns="http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/"><DescribeTargetHealthResult>
-<TargetHealthDescriptions><member><HealthCheckPort>8000</HealthCheckPort><TargetHealth>
-<State>unhealthy</State><Reason>Target.ResponseCodeMismatch</Reason>
-<Description>Health checks failed with these codes: [500]</Description></TargetHealth>
-<Target><Id>10.0.0.5</Id><Port>8000</Port></Target></member><member><TargetHealth>
-<State>healthy</State></TargetHealth><Target><Id>10.0.0.6</Id><Port>8000</Port></Target></member>
-</TargetHealthDescriptions></DescribeTargetHealthResult></DescribeTargetHealthResponse>"""
-
-
 async def test_targets_are_counted_by_health_and_reason(aws: Aws, clients: OpenClients) -> None:
-    await a_target_group(aws)
+    await account.target_group(aws)
     found = await collect(clients, aws, "target-groups", target_groups={})
     assert found == [
         'kpi_target_group_healthy_targets{target_group="task-manager"} 2',
         'kpi_target_group_registered_targets{target_group="task-manager"} 2',
     ]
-    aws.faults.append(Fault(200, TARGET_HEALTH, when="Action=DescribeTargetHealth"))
+    aws.faults.append(Fault(200, account.UNHEALTHY_TARGET, when="Action=DescribeTargetHealth"))
     unhealthy = 'target_group="task-manager",state="unhealthy",reason="Target.ResponseCodeMismatch"'
     assert await collect(clients, aws, "target-groups", target_groups={}) == [
         'kpi_target_group_healthy_targets{target_group="task-manager"} 1',
@@ -160,31 +112,25 @@ async def test_targets_are_counted_by_health_and_reason(aws: Aws, clients: OpenC
 async def test_a_group_that_goes_between_two_questions_is_left_out(
     aws: Aws, clients: OpenClients
 ) -> None:
-    await a_target_group(aws)
+    await account.target_group(aws)
     gone = b"<ErrorResponse><Error><Code>TargetGroupNotFound</Code></Error></ErrorResponse>"
     aws.faults.append(Fault(400, gone, when="Action=DescribeTargetHealth"))
     assert await collect(clients, aws, "target-groups", target_groups={}) == []
 
 
 async def test_a_group_named_is_the_only_one_asked_about(aws: Aws, clients: OpenClients) -> None:
-    await a_target_group(aws)
+    await account.target_group(aws)
     with pytest.raises(NotFoundError, match="TargetGroupNotFound"):
         await collect(clients, aws, "target-groups", target_groups={"names": ["else"]})
-
-
-async def a_bucket(aws: Aws, *keys: str) -> None:
-    where = {"LocationConstraint": REGION}
-    await aws.do("s3", "create_bucket", Bucket=BUCKET, CreateBucketConfiguration=where)
-    for number, key in enumerate(keys):
-        await aws.do("s3", "put_object", Bucket=BUCKET, Key=key, Body=b"x" * (number + 1))
 
 
 async def test_backups_are_told_by_the_newest_and_by_how_many(
     aws: Aws, clients: OpenClients
 ) -> None:
     began = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - moto writes its own time
-    await a_bucket(aws, "database/a.sql", "database/b.sql", "database/c.sql.sha256", "other/d.sql")
-    backup = {"name": "tasks", "bucket": BUCKET, "suffix": ".sql"}
+    others = ("database/c.sql.sha256", "other/d.sql")
+    await account.bucket(aws, "database/a.sql", "database/b.sql", *others)
+    backup = {"name": "tasks", "bucket": account.BUCKET, "suffix": ".sql"}
     source = sources(clients, aws, backups=[backup])["backup-tasks"]
     newest, *rest = (await source.collect()).samples
     assert newest.metric.name == "kpi_backup_newest_timestamp_seconds"
@@ -199,9 +145,9 @@ async def test_backups_are_told_by_the_newest_and_by_how_many(
 async def test_without_a_backup_none_is_kept_and_none_is_newest(
     aws: Aws, clients: OpenClients
 ) -> None:
-    await a_bucket(aws)
+    await account.bucket(aws)
     found = await collect(
-        clients, aws, "backup-tasks", backups=[{"name": "tasks", "bucket": BUCKET}]
+        clients, aws, "backup-tasks", backups=[{"name": "tasks", "bucket": account.BUCKET}]
     )
     assert found == ['kpi_backup_kept{backup="tasks"} 0', 'kpi_backup_expired{backup="tasks"} 0']
 
@@ -209,34 +155,15 @@ async def test_without_a_backup_none_is_kept_and_none_is_newest(
 async def test_a_bucket_with_too_many_keys_is_not_half_counted(
     aws: Aws, clients: OpenClients
 ) -> None:
-    await a_bucket(aws, *(f"database/{number}" for number in range(3)))
-    backup = {"name": "tasks", "bucket": BUCKET, "max_objects": 2}
+    await account.bucket(aws, *(f"database/{number}" for number in range(3)))
+    backup = {"name": "tasks", "bucket": account.BUCKET, "max_objects": 2}
     with pytest.raises(PermanentError, match="more than 2 objects"):
         await collect(clients, aws, "backup-tasks", backups=[backup])
 
 
-async def an_image(aws: Aws, tag: str) -> str:
-    manifest = (
-        '{"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json",'
-        f' "config": {{"digest": "{tag}"}}}}'
-    )
-    made = await aws.do(
-        "ecr", "put_image", repositoryName="task-manager", imageManifest=manifest, imageTag=tag
-    )
-    return cast("dict[str, dict[str, str]]", made["image"])["imageId"]["imageDigest"]
-
-
 async def test_findings_of_an_image_are_counted_by_severity(aws: Aws, clients: OpenClients) -> None:
     await aws.do("ecr", "create_repository", repositoryName="task-manager")
-    digest = await an_image(aws, "v3")
-    scanned = {"repositoryName": "task-manager", "imageId": {"imageDigest": digest}}
-    await aws.do("ecr", "start_image_scan", **scanned)
-    found = {
-        **scanned,
-        "imageScanStatus": {"status": "COMPLETE"},
-        "imageScanFindings": {"findingSeverityCounts": {"CRITICAL": 1, "LOW": 7}},
-    }
-    await aws.will_answer("ecr/scan-finding-results", found)
+    await account.scan(aws, await account.image(aws, "v3"), CRITICAL=1, LOW=7)
     seen = await collect(clients, aws, "ecr-task-manager", ecr={"names": ["task-manager"]})
     image = 'repository="task-manager",tag="v3"'
     assert seen[0].startswith(f"kpi_ecr_image_pushed_timestamp_seconds{{{image}}} ")
@@ -252,7 +179,7 @@ async def test_an_image_that_was_never_scanned_has_no_findings_not_zero(
     aws: Aws, clients: OpenClients
 ) -> None:
     await aws.do("ecr", "create_repository", repositoryName="task-manager")
-    await an_image(aws, "v3")
+    await account.image(aws, "v3")
     seen = await collect(clients, aws, "ecr-task-manager", ecr={"names": ["task-manager"]})
     assert seen[1:] == [
         'kpi_ecr_image_scan_status{repository="task-manager",tag="v3",status="NOT_SCANNED"} 1'
@@ -265,13 +192,9 @@ def query(number: int, **more: object) -> dict[str, object]:
 
 async def test_metrics_are_read_in_batches_of_500(aws: Aws, clients: OpenClients) -> None:
     now = datetime.now(UTC)  # noqa: TID251 - moto keeps real time
-    for at, value in ((8, 1.0), (6, 3.0), (0, 99.0)):  # the last is newer than the delay
-        data = {
-            "MetricName": "latency-500",
-            "Timestamp": now - timedelta(minutes=at),
-            "Value": value,
-        }
-        await aws.do("cloudwatch", "put_metric_data", Namespace="Shop", MetricData=[data])
+    ago = ((8, 1.0), (6, 3.0), (0, 99.0))  # the last is newer than the delay
+    values = [(now - timedelta(minutes=minutes), value) for minutes, value in ago]
+    await account.figure(aws, "Shop", "latency-500", *values)
     settings = {"queries": [query(number) for number in range(501)], "delay": "2m"}
     found = await collect(clients, aws, "cloudwatch", cloudwatch=settings)
     assert found[0] == 'kpi_cloudwatch_value{query="q500"} 3'
@@ -281,10 +204,7 @@ async def test_metrics_are_read_in_batches_of_500(aws: Aws, clients: OpenClients
 
 async def test_costs_are_asked_for_by_service_and_day(aws: Aws, clients: OpenClients) -> None:
     today = datetime.now(UTC).date()  # noqa: TID251 - the collector has the real clock
-    day = {"Start": (today - timedelta(days=1)).isoformat(), "End": today.isoformat()}
-    cost = {"Keys": ["Amazon EKS"], "Metrics": {"UnblendedCost": {"Amount": "2.4", "Unit": "USD"}}}
-    results = {"ResultsByTime": [{"TimePeriod": day, "Groups": [cost]}]}
-    await aws.will_answer("ce/cost-and-usage-results", results, region="us-east-1")
+    await account.bill(aws, today, "Amazon EKS", 2.4)
     found = await collect(clients, aws, "cost", cost={})
     assert found[0] == 'kpi_aws_cost_yesterday{aws_service="Amazon EKS",currency="USD"} 2.4'
 
@@ -335,12 +255,12 @@ async def test_no_request_leaves_before_the_first_pass(aws: Aws, clients: OpenCl
 
 
 async def test_a_role_is_assumed_once_for_all_services(aws: Aws, clients: OpenClients) -> None:
-    await a_cluster(aws, "nodes")
-    await a_bucket(aws)
+    await account.cluster(aws, "nodes")
+    await account.bucket(aws)
     settings: dict[str, object] = {
         "role_arn": ROLE,
         "clusters": ["shop"],
-        "backups": [{"name": "tasks", "bucket": BUCKET}],
+        "backups": [{"name": "tasks", "bucket": account.BUCKET}],
     }
     for name in ("eks-shop", "backup-tasks"):
         await collect(clients, aws, name, **settings)
