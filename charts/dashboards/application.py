@@ -21,7 +21,7 @@ from charts.dashboards.board import (
     rate,
     total,
 )
-from charts.dashboards.catalogue import kpi_lines, kpi_number, target
+from charts.dashboards.catalogue import RESTARTS, kpi_lines, kpi_number, target
 from exporter.kpi import WORKLOAD
 
 BUCKETS = "kpi_http_request_duration_seconds_bucket"
@@ -309,12 +309,7 @@ ROOM = Row(
             ),
             guides=("KpiWorkloadReplicasMissing", "KpiRolloutStuck"),
         ),
-        kpi_lines(
-            "restarts_per_day",
-            "Restarts per day",
-            "Of all pods of the workload, over the last 24 hours.",
-            guide="KpiPodRestarting",
-        ),
+        RESTARTS,
     ),
 )
 

@@ -90,3 +90,11 @@ def kpi_number(name: str, title: str, about: str, *, over: str = "max", width: i
 def _unit(kpi: Kpi) -> str:
     """Return Grafana's unit; Apdex is an index, and nobody says it in percent."""
     return "none" if kpi.name == "apdex" else UNITS[kpi.unit]
+
+
+RESTARTS = kpi_lines(
+    "restarts_per_day",
+    "Restarts per day",
+    "Of all pods of the workload, over the last 24 hours.",
+    guide="KpiPodRestarting",
+)

@@ -26,7 +26,7 @@ from charts.dashboards.board import (
     rate,
     total,
 )
-from charts.dashboards.catalogue import kpi_lines, kpi_number
+from charts.dashboards.catalogue import RESTARTS, kpi_lines, kpi_number
 from exporter.kpi import CLAIM
 
 POD = ("namespace", "pod")
@@ -259,12 +259,7 @@ STORAGE = Row(
 PODS = Row(
     "What restarts, and why?",
     (
-        kpi_lines(
-            "restarts_per_day",
-            "Restarts per day",
-            "Of all pods of the workload, over the last 24 hours.",
-            guide="KpiPodRestarting",
-        ),
+        RESTARTS,
         Bars(
             title="Why did containers last end?",
             about="OOMKilled: more memory than the limit. Error: the program ended by itself.",

@@ -7,6 +7,7 @@ from itertools import combinations
 import pytest
 
 from charts import dashboards as folder
+from charts.dashboards.bounds import bound
 from exporter import app as exporter_app
 from exporter import itself, sources
 from exporter.collectors import aws
@@ -210,14 +211,20 @@ def test_where_an_alert_about_aws_fires_a_number_is_red() -> None:
     told = {metric.name for metric in aws.SPEC.metrics}
     alerts = {name for name, rule in shipped().alerts.items() if rule.metrics & told}
     assert alerts == RED_FROM.keys()
-    for alert, bound in RED_FROM.items():
+    for alert, value in RED_FROM.items():
         numbers = [
             panel.thresholds
             for panel in drawn("aws")
             if panel.type == "stat" and alert in {link.url.split("/")[-1] for link in panel.links}
         ]
         assert numbers, alert
-        assert all(number == {bound} for number in numbers), alert
+        assert all(number == {value} for number in numbers), alert
+
+
+@pytest.mark.parametrize("alert", ["KpiErrorRatioHigh", "KpiNeverWritten"])
+def test_a_bound_that_is_no_number_in_the_rules_is_not_made_up(alert: str) -> None:
+    with pytest.raises(ValueError, match=alert):
+        bound(alert)
 
 
 def test_a_panel_about_aws_that_is_empty_says_which_setting_fills_it() -> None:
