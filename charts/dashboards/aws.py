@@ -5,6 +5,7 @@ from charts.dashboards.aws_daytime import (
     CRITICAL,
     DAY,
     FIGURES,
+    GROUP,
     GROUP_NAME,
     IMAGES,
     OF_AWS,
@@ -30,7 +31,6 @@ from charts.dashboards.board import (
     least,
 )
 from charts.dashboards.bounds import bound
-from exporter.cloud.eks import GROUP
 
 OF_TARGETS = 'target_group=~"$target_group"'
 

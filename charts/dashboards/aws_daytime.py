@@ -16,17 +16,18 @@ from charts.dashboards.board import (
     total,
 )
 from charts.dashboards.bounds import bound
-from exporter.cloud.cost import SERVICE
-from exporter.cloud.ecr import DONE, IMAGE
-from exporter.cloud.eks import GROUP
 
 OF_FIGURES = 'query=~"$query"'
 OF_AWS = 'collector="aws"'
 CRITICAL = 'severity="CRITICAL"'
 GRAVE = 'severity=~"CRITICAL|HIGH"'
-NOT_SCANNED = f'status!~"{"|".join(DONE)}"'
+NOT_SCANNED = 'status!~"COMPLETE|ACTIVE"'
+"""Active is an image that Amazon Inspector watches for good."""
+GROUP = ("eks_cluster", "nodegroup")
 GROUP_NAME = "{{eks_cluster}}/{{nodegroup}}"
+IMAGE = ("repository", "tag")
 IMAGE_NAME = "{{repository}}:{{tag}}"
+SERVICE = ("aws_service", "currency")
 SERVICE_NAME = "{{aws_service}} ({{currency}})"
 VERSION = ("eks_cluster", "version")
 DAY = 86400
