@@ -30,6 +30,7 @@ from exporter.shared.web_guard import WebGuard
 from exporter.shared.yaml_positions import Document, problem
 from responder import actions, notifiers
 from responder.contract import ActionSpec, NotifierSpec
+from responder.domain.dead_letter import Unusable
 from responder.domain.policy import Policy
 from responder.domain.values import JsonObject, Labels
 from responder.engine import dead_letters
@@ -264,9 +265,9 @@ async def _services(
 def _intake(engine: Engine) -> Intake:
     services = engine.services
 
-    async def dead_letter(reason: str, _number: int) -> None:
+    async def dead_letter(why: Unusable, _number: int) -> None:
         async with services.store.transaction() as tx:
-            await dead_letters.tell(services, tx, reason, services.now())
+            await dead_letters.tell(services, tx, why, services.now())
 
     return Intake(
         services.store,

@@ -6,24 +6,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from responder.domain.dead_letter import DeadLetterReason
+
 LATENCIES_SECONDS = (5, 10, 15, 30, 45, 60, 90, 120, 180, 300, 600, 900, 1800, 3600)
 """From the demo's pace (seconds) to the guide's last escalation level (an hour)."""
 
 
 STORED = frozenset({"responder_inbox_depth", "responder_outbox_depth", "responder_incidents_open"})
 """What is counted in the store when it is asked for."""
-
-DEAD_LETTER_REASONS = (
-    "not_json",
-    "wrong_shape",
-    "wrong_version",
-    "bad_value",
-    "too_large",
-    "other_cluster",
-    "failed",
-)
-"""All there are. Each is there with 0 from the start: Prometheus' `increase` sees nothing of a
-series' first value, and the first dead letter of a reason must page, too."""
 
 
 class ResponderMetrics:
@@ -55,8 +45,10 @@ class ResponderMetrics:
         self.dead_letters = counter(
             "dead_letters_total", "Deliveries that could not be used, kept for people.", "reason"
         )
-        for reason in DEAD_LETTER_REASONS:
-            self.dead_letters.labels(reason)
+        # Each is there with 0 from the start: Prometheus' `increase` sees nothing of a series'
+        # first value, and the first dead letter of a reason must page, too.
+        for reason in DeadLetterReason:
+            self.dead_letters.labels(reason.value)
         self.alerts_truncated = counter(
             "alerts_truncated_total", "Alerts that Alertmanager cut off (max_alerts)."
         )

@@ -3,6 +3,7 @@
 import hashlib
 from datetime import datetime
 
+from responder.domain.dead_letter import Unusable
 from responder.engine import messages
 from responder.engine.services import Services
 from responder.store.database import Transaction
@@ -13,22 +14,21 @@ HEAD = 64 * 1024
 
 
 async def keep(
-    services: Services, tx: Transaction, item: InboxItem, reason: str, at: datetime
+    services: Services, tx: Transaction, item: InboxItem, why: Unusable, at: datetime
 ) -> None:
     """Keep a delivery that was accepted and then turned out not to be ours or not readable."""
     digest = hashlib.sha256(item.body).hexdigest()
-    await tx.dead_letters.add(at, item.source, reason, len(item.body), digest, item.body[:HEAD])
-    services.metrics.dead_letters.labels(reason.partition(":")[0]).inc()
-    await tell(services, tx, reason, at)
+    await tx.dead_letters.add(at, item.source, str(why), len(item.body), digest, item.body[:HEAD])
+    services.metrics.dead_letters.labels(why.reason.value).inc()
+    await tell(services, tx, why, at)
 
 
-async def tell(services: Services, tx: Transaction, reason: str, at: datetime) -> None:
+async def tell(services: Services, tx: Transaction, why: Unusable, at: datetime) -> None:
     """Page once an hour and reason: Alertmanager repeats what it could not deliver."""
-    kind = reason.partition(":")[0]
     message = messages.audit(
-        f"dead-letter:{kind}:{at:%Y-%m-%dT%H}",
-        f"A delivery from Alertmanager was not understood ({kind})",
-        f"It is kept as a dead letter. Reason: {reason}. Alerts in it opened no incident.",
+        f"dead-letter:{why.reason.value}:{at:%Y-%m-%dT%H}",
+        f"A delivery from Alertmanager was not understood ({why.reason.value})",
+        f"It is kept as a dead letter. Reason: {why}. Alerts in it opened no incident.",
     )
     await messages.queue(tx, messages.on_call(services.policy), message, at)
 

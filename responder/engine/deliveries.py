@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from exporter.shared.errors import PermanentError, RunbookdError, TransientError
 from exporter.shared.log import get_log
 from responder.domain.alert import Alert, AlertStatus, Delivery
+from responder.domain.dead_letter import DeadLetterReason, Unusable
 from responder.domain.episode import Change, Episode, classify, gravity
 from responder.domain.incident import Incident, IncidentStatus, RunStatus
 from responder.domain.policy import Level, Policy, Runbook, match
@@ -75,24 +76,25 @@ async def process_inbox(services: Services, between: Pause = go_on) -> set[int]:
             raise
         except Exception as error:  # our own mistake must not hold up the alerts behind it
             log.exception("delivery_failed", inbox=item.id, attempts=item.attempts)
-            await _later_or_never(services, item, f"failed: {type(error).__name__}")
+            why = Unusable(DeadLetterReason.FAILED, type(error).__name__)
+            await _later_or_never(services, item, why)
         spent = timedelta(seconds=services.clock.monotonic() - began)
     return touched
 
 
-async def _later_or_never(services: Services, item: InboxItem, reason: str) -> None:
+async def _later_or_never(services: Services, item: InboxItem, why: Unusable) -> None:
     if item.attempts >= LAST_TRY:
-        await _give_up(services, item, reason)
+        await _give_up(services, item, why)
         return
     async with services.store.transaction() as tx:
-        await tx.inbox.retry_later(item.id, reason, services.now() + RETRY)
+        await tx.inbox.retry_later(item.id, str(why), services.now() + RETRY)
 
 
-async def _give_up(services: Services, item: InboxItem, reason: str) -> None:
+async def _give_up(services: Services, item: InboxItem, why: Unusable) -> None:
     now = services.now()
     async with services.store.transaction() as tx:
-        await dead_letters.keep(services, tx, item, reason, now)
-        await tx.inbox.failed(item.id, reason, now)
+        await dead_letters.keep(services, tx, item, why, now)
+        await tx.inbox.failed(item.id, str(why), now)
 
 
 async def _process(services: Services, item: InboxItem) -> set[int]:
@@ -102,7 +104,7 @@ async def _process(services: Services, item: InboxItem) -> set[int]:
         last_try = item.attempts >= OWNER_TRIES
         aimed = [await _aim(services, alert, last_try=last_try) for alert in ours]
     except MalformedDeliveryError as error:
-        await _give_up(services, item, str(error))
+        await _give_up(services, item, error.why)
         return set()
     except TransientError as error:
         async with services.store.transaction() as tx:
@@ -119,7 +121,8 @@ async def _process(services: Services, item: InboxItem) -> set[int]:
         if delivery.truncated:
             await dead_letters.tell_truncated(services, tx, delivery.truncated, now)
         if foreign:
-            await dead_letters.keep(services, tx, item, f"other_cluster: {foreign}", now)
+            why = Unusable(DeadLetterReason.OTHER_CLUSTER, foreign)
+            await dead_letters.keep(services, tx, item, why, now)
         await tx.inbox.done(item.id, now)
     services.metrics.alerts_received.inc(len(aimed))
     return touched

@@ -7,12 +7,12 @@ status, labels, fingerprint and start) must be there: nothing is guessed.
 
 import re
 from datetime import UTC, datetime
-from enum import StrEnum
 
 import msgspec
 
 from exporter.shared.errors import RunbookdError
 from responder.domain.alert import Alert, AlertStatus, Delivery
+from responder.domain.dead_letter import DeadLetterReason, Unusable
 
 VERSION = "4"
 QUOTED = re.compile(r"\\([\\.+*?()|\[\]{}^$])")
@@ -21,25 +21,12 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 
 
-class Malformed(StrEnum):
-    """Why a body is no delivery; the values label the dead letters' metric."""
-
-    NOT_JSON = "not_json"
-    """Cut off, not UTF-8, or something else altogether."""
-    WRONG_SHAPE = "wrong_shape"
-    """JSON, but a field that decides is missing or of the wrong type."""
-    WRONG_VERSION = "wrong_version"
-    """Another version than 4; also a custom `payload` that names one."""
-    BAD_VALUE = "bad_value"
-    """A time, status or fingerprint that Alertmanager never writes."""
-
-
 class MalformedDeliveryError(RunbookdError):
-    """The body is no delivery that we know; text is `<reason>: <detail>`."""
+    """The body is no delivery that we know; `why` says what is wrong with it, and is the text."""
 
-    def __init__(self, reason: Malformed, detail: str) -> None:
-        super().__init__(f"{reason.value}: {detail}")
-        self.reason = reason
+    def __init__(self, reason: DeadLetterReason, detail: str) -> None:
+        self.why = Unusable(reason, detail)
+        super().__init__(str(self.why))
 
 
 class _Alert(msgspec.Struct, rename="camel"):
@@ -69,7 +56,8 @@ def decode_delivery(body: bytes) -> Delivery:
     envelope = _envelope(body)
     if envelope.version != VERSION:
         raise MalformedDeliveryError(
-            Malformed.WRONG_VERSION, f"version {envelope.version[:20]!r} instead of {VERSION!r}"
+            DeadLetterReason.WRONG_VERSION,
+            f"version {envelope.version[:20]!r} instead of {VERSION!r}",
         )
     return Delivery(
         receiver=QUOTED.sub(r"\1", envelope.receiver),
@@ -84,15 +72,16 @@ def _envelope(body: bytes) -> _Envelope:
     try:
         return _decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise MalformedDeliveryError(Malformed.WRONG_SHAPE, str(error)) from error
+        raise MalformedDeliveryError(DeadLetterReason.WRONG_SHAPE, str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedDeliveryError(Malformed.NOT_JSON, str(error)) from error
+        raise MalformedDeliveryError(DeadLetterReason.NOT_JSON, str(error)) from error
 
 
 def _alert(alert: _Alert) -> Alert:
     if not FINGERPRINT.fullmatch(alert.fingerprint):
         raise MalformedDeliveryError(
-            Malformed.BAD_VALUE, f"fingerprint {alert.fingerprint[:40]!r} is not 16 hex digits"
+            DeadLetterReason.BAD_VALUE,
+            f"fingerprint {alert.fingerprint[:40]!r} is not 16 hex digits",
         )
     status = _status(alert.status)
     return Alert(
@@ -112,7 +101,7 @@ def _status(text: str) -> AlertStatus:
         return AlertStatus(text)
     except ValueError as error:
         raise MalformedDeliveryError(
-            Malformed.BAD_VALUE, f"status {text[:40]!r} is neither firing nor resolved"
+            DeadLetterReason.BAD_VALUE, f"status {text[:40]!r} is neither firing nor resolved"
         ) from error
 
 
@@ -124,8 +113,12 @@ def _end(text: str) -> datetime | None:
 def _time(text: str) -> datetime:
     """Read RFC 3339 as UTC, cut to microseconds: nanoseconds do not fit a datetime."""
     if not TIME.fullmatch(text):
-        raise MalformedDeliveryError(Malformed.BAD_VALUE, f"time {text[:40]!r} is not RFC 3339")
+        raise MalformedDeliveryError(
+            DeadLetterReason.BAD_VALUE, f"time {text[:40]!r} is not RFC 3339"
+        )
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise MalformedDeliveryError(Malformed.BAD_VALUE, f"time {text[:40]!r}: {error}") from error
+        raise MalformedDeliveryError(
+            DeadLetterReason.BAD_VALUE, f"time {text[:40]!r}: {error}"
+        ) from error

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from exporter.shared.clock import Clock
 from exporter.shared.errors import RunbookdError
 from exporter.shared.log import get_log
+from responder.domain.dead_letter import Unusable
 from responder.metrics import ResponderMetrics
 from responder.store.database import Store, StoreUnavailableError
 from responder.store.inbox import NewDelivery
@@ -28,16 +29,10 @@ class Letter:
     """A delivery that cannot be used."""
 
     source: str
-    reason: str
-    """`<kind>: <detail>`; the kind labels the metric."""
+    why: Unusable
     size: int
     sha256: str
     head: bytes
-
-    @property
-    def kind(self) -> str:
-        """The reason's first word."""
-        return self.reason.partition(":")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +51,8 @@ class Bounds:
 class Listeners:
     """Who is told what came in."""
 
-    dead_letter: Callable[[str, int], Awaitable[None]]
-    """Pages people; is handed the reason and the dead letter's id."""
+    dead_letter: Callable[[Unusable, int], Awaitable[None]]
+    """Pages people; is handed what is wrong and the dead letter's id."""
     stored: Callable[[], None]
     """Wakes whoever works on the inbox."""
 
@@ -127,13 +122,13 @@ class Intake:
             number = await tx.dead_letters.add(
                 self._clock.now(),
                 letter.source,
-                letter.reason,
+                str(letter.why),
                 letter.size,
                 letter.sha256,
                 letter.head,
             )
-        self.metrics.dead_letters.labels(letter.kind).inc()
-        await self._listeners.dead_letter(letter.reason, number)
+        self.metrics.dead_letters.labels(letter.why.reason.value).inc()
+        await self._listeners.dead_letter(letter.why, number)
         return number
 
     async def _commit_forever(self) -> None:

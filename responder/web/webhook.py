@@ -14,6 +14,7 @@ from datetime import timedelta
 from aiohttp import web
 from aiohttp.client_exceptions import ClientPayloadError
 
+from responder.domain.dead_letter import DeadLetterReason, Unusable
 from responder.engine.envelope import MalformedDeliveryError, decode_delivery
 from responder.store.database import StoreUnavailableError
 from responder.web.intake import Intake, Letter, QueueFullError
@@ -71,7 +72,7 @@ async def _take(intake: Intake, body: bytes, source: str) -> web.Response:
         decode_delivery(body)
     except MalformedDeliveryError as error:
         digest = hashlib.sha256(body).hexdigest()
-        letter = Letter(source, str(error), len(body), digest, body[:HEAD_BYTES])
+        letter = Letter(source, error.why, len(body), digest, body[:HEAD_BYTES])
         number = await intake.bury(letter)
         return _answer(intake, 400, "malformed", f"{error} (dead letter {number})")
     await intake.deliver(body, source)
@@ -82,9 +83,9 @@ async def _refuse_large(
     intake: Intake, error: _TooLargeError, source: str, limit: int
 ) -> web.Response:
     size = f"{error.size}" if error.whole else f"more than {error.size}"
-    reason = f"too_large: {size} bytes, {limit} may be"
-    number = await intake.bury(Letter(source, reason, error.size, error.sha256, error.head))
-    answer = _answer(intake, 413, "too_large", f"{reason} (dead letter {number})")
+    why = Unusable(DeadLetterReason.TOO_LARGE, f"{size} bytes, {limit} may be")
+    number = await intake.bury(Letter(source, why, error.size, error.sha256, error.head))
+    answer = _answer(intake, 413, "too_large", f"{why} (dead letter {number})")
     if not error.whole:
         answer.force_close()
     return answer

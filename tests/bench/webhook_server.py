@@ -16,6 +16,7 @@ from pathlib import Path
 from aiohttp import web
 
 from exporter.shared.clock import SystemClock
+from responder.domain.dead_letter import Unusable
 from responder.metrics import ResponderMetrics
 from responder.store.database import Store
 from responder.web.intake import Bounds, Intake, Listeners
@@ -26,7 +27,7 @@ STEP = timedelta(seconds=1)
 """How long a step waits on the world; real ones (a rollout, a verification) wait longer."""
 
 
-async def _dead_letter(_reason: str, _number: int) -> None:
+async def _dead_letter(_why: Unusable, _number: int) -> None:
     """Page nobody."""
 
 

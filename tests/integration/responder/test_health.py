@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from responder.domain.dead_letter import Unusable
 from responder.engine.engine import IDLE, Engine
 from responder.settings import Auth, Token
 from responder.store.database import Store
@@ -89,7 +90,7 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[Engine, aiohttp.ClientSe
     store = await Store.open(f"sqlite:///{tmp_path / 'responder.db'}", migrate=True)
     engine = Engine(services(store))
 
-    async def no_page(_reason: str, _number: int) -> None:
+    async def no_page(_why: Unusable, _number: int) -> None:
         raise AssertionError("nothing is malformed")
 
     def breaks() -> None:

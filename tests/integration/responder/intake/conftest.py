@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from exporter.shared.clock import SystemClock
+from responder.domain.dead_letter import Unusable
 from responder.metrics import ResponderMetrics
 from responder.store.database import Store
 from responder.store.dead_letters import DeadLetter
@@ -77,8 +78,8 @@ async def listening(url: str, bounds: Bounds) -> AsyncIterator[Receiver]:
     pages: list[tuple[str, int]] = []
     wakes: list[bool] = []
 
-    async def page(reason: str, number: int) -> None:
-        pages.append((reason, number))
+    async def page(why: Unusable, number: int) -> None:
+        pages.append((str(why), number))
 
     listeners = Listeners(dead_letter=page, stored=lambda: wakes.append(True))
     intake = Intake(store, SystemClock(), ResponderMetrics(), listeners, bounds)

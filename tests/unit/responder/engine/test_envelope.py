@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from responder.domain.alert import AlertStatus
+from responder.domain.dead_letter import DeadLetterReason
 from responder.domain.values import Json, JsonObject
-from responder.engine.envelope import Malformed, MalformedDeliveryError, decode_delivery
+from responder.engine.envelope import MalformedDeliveryError, decode_delivery
 
 DATA = Path(__file__).parents[3] / "data"
 
@@ -124,7 +125,7 @@ def test_a_start_in_another_zone_becomes_utc() -> None:
     ids=["empty", "word", "html", "cut", "not-utf-8", "bottomless", "two-documents"],
 )
 def test_what_is_no_json_is_refused_as_such(body: bytes) -> None:
-    assert refusal(body).reason is Malformed.NOT_JSON
+    assert refusal(body).why.reason is DeadLetterReason.NOT_JSON
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ def test_what_is_no_json_is_refused_as_such(body: bytes) -> None:
     ],
 )
 def test_a_wrong_shape_is_refused_as_such(body: bytes) -> None:
-    assert refusal(body).reason is Malformed.WRONG_SHAPE
+    assert refusal(body).why.reason is DeadLetterReason.WRONG_SHAPE
 
 
 def test_the_refusal_says_where() -> None:
@@ -158,7 +159,7 @@ def test_the_refusal_says_where() -> None:
 
 
 def test_another_version_is_refused_rather_than_guessed_at() -> None:
-    assert refusal(changed(version="5")).reason is Malformed.WRONG_VERSION
+    assert refusal(changed(version="5")).why.reason is DeadLetterReason.WRONG_VERSION
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ def test_another_version_is_refused_rather_than_guessed_at() -> None:
     ],
 )
 def test_a_value_that_alertmanager_never_writes_is_refused(body: bytes) -> None:
-    assert refusal(body).reason is Malformed.BAD_VALUE
+    assert refusal(body).why.reason is DeadLetterReason.BAD_VALUE
 
 
 def test_a_refusal_quotes_no_more_than_a_line_of_what_came() -> None:
