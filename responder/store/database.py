@@ -104,8 +104,11 @@ class Store:
         """Open `sqlite:///path` or `postgresql://…`.
 
         With `migrate` the schema is upgraded first; without it, an old schema raises RunbookdError
-        naming the command. Raises StoreUnavailableError when the database cannot be reached.
+        naming the command, and so does a file that is not there: none is made. Raises
+        StoreUnavailableError when the database cannot be reached.
         """
+        if not migrate:
+            _refuse_if_absent(url)
         store = cls(url)
         try:
             async with store._connection(store._writer) as connection:
@@ -289,6 +292,16 @@ def _is_postgres(url: str) -> bool:
             return True
         case other:
             raise RunbookdError(f"the store knows sqlite and postgresql, not {other}")
+
+
+def _refuse_if_absent(url: str) -> None:
+    """Raise RunbookdError where a store of SQLite has no file yet: to connect would make it."""
+    path = None if _is_postgres(url) else make_url(url).database
+    if path and not Path(path).exists():
+        raise RunbookdError(
+            f"there is no store at {path}:"
+            " `alert-responder serve` or `alert-responder migrate` makes one"
+        )
 
 
 def _sqlite_url(url: str) -> URL:

@@ -1,6 +1,7 @@
 """Transactions, errors and the schema: what every aggregate stands on."""
 
 import asyncio
+import os
 import sqlite3
 import threading
 from contextlib import closing
@@ -128,9 +129,19 @@ async def test_migrating_twice_does_nothing_the_second_time(url: str) -> None:
     assert "nothing to do" in second
 
 
-async def test_an_old_schema_is_refused_with_the_command_that_helps(url: str) -> None:
+async def test_an_old_schema_is_refused_with_the_command_that_helps(
+    url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "own.db").touch()  # to SQLite an empty database
     with pytest.raises(RunbookdError, match="alert-responder migrate"):
         await Store.open(url, migrate=False)
+
+
+async def test_where_no_file_is_no_store_is_and_none_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "own.db"
+    with pytest.raises(RunbookdError, match=f"no store at {path}"):
+        await Store.open(f"sqlite:///{path}", migrate=False)
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - pathlib's is refused in what is async
 
 
 async def test_the_migrations_lead_to_the_tables_that_the_code_uses(store: Store) -> None:
