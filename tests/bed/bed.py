@@ -145,10 +145,7 @@ class Bed:
 
     async def deployment(self) -> dict[str, object]:
         """Return the Deployment as the API server gives it."""
-        found = await self.cluster.get("Deployment", manifests.NAMESPACE, manifests.NAME)
-        if found is None:
-            raise LookupError("the bed has no Deployment task-manager")
-        return found
+        return await deployed(self.cluster)
 
     async def rolled_out(self) -> bool:
         """Say whether every pod runs the newest template and is available."""
@@ -285,6 +282,14 @@ async def _fleet(places: Places, responders: int) -> AsyncIterator[Fleet | None]
         Postgres.start(places.root / "store", durable) as store,
         Service.start(places.responder_port, [one.url for one in replicas]) as service,
     ):
+async def deployed(cluster: Cluster) -> dict[str, object]:
+    """Return the sample application's Deployment. Raises LookupError where there is none."""
+    found = await cluster.get("Deployment", manifests.NAMESPACE, manifests.NAME)
+    if found is None:
+        raise LookupError("the bed has no Deployment task-manager")
+    return found
+
+
         places.store_dsn = await migrated(store)
         yield Fleet(replicas, service, store)
 

@@ -13,7 +13,7 @@ import asyncpg
 
 from responder.domain.values import Json
 from tests.bed import manifests
-from tests.bed.bed import LocalProgram
+from tests.bed.bed import LocalProgram, deployed
 from tests.bed.cluster.interface import Cluster
 from tests.bed.cluster.simulated import SimulatedCluster
 from tests.bed.databases import migrated
@@ -46,6 +46,10 @@ class Alone:
         path = self.places.root / "responder" / "responder.db"
         with closing(sqlite3.connect(path, timeout=10)) as file, file:
             assert file.execute(statement, values).rowcount == 1
+
+    async def deployment(self) -> dict[str, object]:
+        """Return the sample application's Deployment as the API server gives it."""
+        return await deployed(self.cluster)
 
     async def call(
         self, method: str, path: str, *, who: str = "", body: Json = None

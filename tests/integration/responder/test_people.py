@@ -110,9 +110,7 @@ def results(incident: JsonObject) -> list[str]:
 
 
 async def restarted(alone: Alone) -> object:
-    found = await alone.cluster.get("Deployment", "default", "task-manager")
-    assert found is not None
-    spec = found["spec"]
+    spec = (await alone.deployment())["spec"]
     assert isinstance(spec, dict)
     return spec["template"]["metadata"].get("annotations", {}).get(RESTARTED)
 

@@ -45,9 +45,7 @@ def alert(starts: datetime) -> JsonObject:
 
 
 async def replicas(alone: Alone) -> int:
-    found = await alone.cluster.get("Deployment", manifests.NAMESPACE, manifests.NAME)
-    assert found is not None
-    spec = found["spec"]
+    spec = (await alone.deployment())["spec"]
     assert isinstance(spec, dict)
     return int(spec["replicas"])
 
@@ -65,6 +63,16 @@ async def timeline(alone: Alone, number: Json) -> list[str]:
     return [str(line["text"]) for line in lines if isinstance(line, dict)]
 
 
+async def taken_back(alone: Alone, number: Json, within: float) -> list[str]:
+    """Wait, so many seconds at most, for the end of the second run; return the timeline."""
+
+    async def ended() -> list[str]:
+        said = await timeline(alone, number)
+        return said if any("Run 2 of runbook undo scale ended" in one for one in said) else []
+
+    return await wait_until(ended, within, "the end of the run that took it back")
+
+
 async def test_a_scale_for_a_while_is_taken_back_also_by_a_later_incarnation(
     tmp_path: Path, shared: Postgres | None
 ) -> None:
@@ -79,14 +87,7 @@ async def test_a_scale_for_a_while_is_taken_back_also_by_a_later_incarnation(
         await alone.responder.kill()
         await alone.responder.start()
         await wait_until(lambda: scaled(1), 30, "the one pod of before")
-        number = answer["incident"]
-
-        async def ended() -> bool:
-            said = await timeline(alone, number)
-            return any("Run 2 of runbook undo scale ended" in one for one in said)
-
-        await wait_until(ended, 20, "the end of the run that took it back")
-        said = await timeline(alone, number)
+        said = await taken_back(alone, answer["incident"], within=20)
         assert any("Run 2 of runbook undo scale (act, not before " in one for one in said)
         assert sum(one.startswith(f"Applied: scale {TARGET}") for one in said) == 2
 
@@ -108,11 +109,6 @@ async def test_an_alert_that_fires_meanwhile_does_not_keep_it_from_being_taken_b
         fired = alert(SystemClock().now())
         posted = await alone.call("POST", "/api/v1/alerts", who="alertmanager", body=fired)
         assert posted[0] == 200
-
-        async def taken_back() -> bool:
-            said = await timeline(alone, number)
-            return any("Run 2 of runbook undo scale ended" in one for one in said)
-
-        await wait_until(taken_back, 60, "the end of the run that took it back")
+        said = await taken_back(alone, number, within=60)
         assert await replicas(alone) == 1
-        assert "KpiPodRestarting fires." in await timeline(alone, number)
+        assert "KpiPodRestarting fires." in said

@@ -49,9 +49,7 @@ async def is_wider_than_its_screen(page: Page) -> bool:
 
 
 async def restarted(console: Console) -> object:
-    found = await console.alone.cluster.get("Deployment", "default", "task-manager")
-    assert found is not None
-    spec = found["spec"]
+    spec = (await console.alone.deployment())["spec"]
     assert isinstance(spec, dict)
     return spec["template"]["metadata"].get("annotations", {}).get(RESTARTED)
 

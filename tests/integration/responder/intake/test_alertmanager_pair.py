@@ -112,8 +112,6 @@ async def over(alone: Alone) -> bool:
 
 
 async def generation(alone: Alone) -> int:
-    found = await alone.cluster.get("Deployment", manifests.NAMESPACE, manifests.NAME)
-    assert found is not None
-    metadata = found["metadata"]
+    metadata = (await alone.deployment())["metadata"]
     assert isinstance(metadata, dict)
     return int(metadata["generation"])
