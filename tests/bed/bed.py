@@ -24,9 +24,6 @@ from tests.bed.sinks import HttpSink, SmtpSink
 
 START_SECONDS = 60.0
 
-BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
-"""Lets programs keep it, as an installation has it: compiling all anew doubles a start's time."""
-
 PAUSE = timedelta(milliseconds=200)
 """Between two looks of whoever watches the bed."""
 
@@ -70,8 +67,7 @@ class LocalProgram:
 
     async def start(self) -> None:
         """Start it and wait until it is ready."""
-        env = {**BYTECODE, **self.env}
-        self.process = await Process.start(self.argv, log=self.log, name=self.name, env=env)
+        self.process = await Process.start(self.argv, log=self.log, name=self.name, env=self.env)
         await wait_until(self._ready, START_SECONDS, f"{self.name} is ready at {self.url}")
 
     async def stop(self) -> None:
@@ -282,16 +278,16 @@ async def _fleet(places: Places, responders: int) -> AsyncIterator[Fleet | None]
         Postgres.start(places.root / "store", durable) as store,
         Service.start(places.responder_port, [one.url for one in replicas]) as service,
     ):
+        places.store_dsn = await migrated(store)
+        yield Fleet(replicas, service, store)
+
+
 async def deployed(cluster: Cluster) -> dict[str, object]:
     """Return the sample application's Deployment. Raises LookupError where there is none."""
     found = await cluster.get("Deployment", manifests.NAMESPACE, manifests.NAME)
     if found is None:
         raise LookupError("the bed has no Deployment task-manager")
     return found
-
-
-        places.store_dsn = await migrated(store)
-        yield Fleet(replicas, service, store)
 
 
 async def _service_url(cluster: Cluster) -> str:

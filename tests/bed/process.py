@@ -20,6 +20,9 @@ STOP_SECONDS = 5.0
 START_SECONDS = 15.0  # a loaded two-core machine; alone, each part is ready within a second
 TAIL_LINES = 20
 
+BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
+"""Lets programs keep it, as an installation has it: compiling all anew doubles a start's time."""
+
 # The kernel sends the death signal only to a child that asked while its owner lived. The shell's
 # $PPID tells whether it did, so that no child slips through between fork and asking.
 _STILL_OWNED = '[ "$PPID" = "$0" ] && exec "$@"'
@@ -57,7 +60,7 @@ def run_tool(
         text=True,
         timeout=timeout_s,
         check=False,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, **BYTECODE, **(env or {})},
         cwd=cwd,
     )
 
@@ -208,7 +211,7 @@ def _spawn(
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, **BYTECODE, **(env or {})},
         cwd=cwd,
         start_new_session=True,
     )
