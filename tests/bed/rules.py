@@ -1,8 +1,9 @@
 """The shipped rules as data: what consistency tests read."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -105,7 +106,11 @@ def shipped() -> Shipped:
     return found
 
 
-def cases() -> Iterator[Case]:
-    """Read every test."""
-    for file in promtool_tests():
-        yield from msgspec.convert(yaml.safe_load(file.read_text()), _TestFile).tests
+@cache
+def cases() -> Sequence[Case]:
+    """Read every test, once: that takes a second, and hundreds of tests ask."""
+    return tuple(
+        case
+        for file in promtool_tests()
+        for case in msgspec.convert(yaml.safe_load(file.read_text()), _TestFile).tests
+    )

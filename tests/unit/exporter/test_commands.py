@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -76,8 +77,9 @@ def test_switched_on_the_example_knows_every_setting_and_no_other(
             assert f"\n#    {field}:" in text, (name, field)
 
 
-def schema(cli: CliRunner) -> Draft202012Validator:
-    found = json.loads(printed(cli, "config", "schema"))
+@cache
+def schema() -> Draft202012Validator:
+    found = json.loads(printed(CliRunner(), "config", "schema"))
     Draft202012Validator.check_schema(found)
     return Draft202012Validator(found)
 
@@ -103,7 +105,7 @@ def test_the_schema_accepts_what_serve_accepts_and_refuses_what_it_refuses(
     (tmp_path / "s.yaml").write_text(text)
     checked = cli.invoke(app, ["config", "check", str(tmp_path / "s.yaml")])
     assert (checked.exit_code == 0) is (text in RIGHT)
-    assert schema(cli).is_valid(yaml.safe_load(text)) is (text in RIGHT)
+    assert schema().is_valid(yaml.safe_load(text)) is (text in RIGHT)
 
 
 def test_the_schema_accepts_what_is_shipped(cli: CliRunner) -> None:
@@ -111,7 +113,7 @@ def test_the_schema_accepts_what_is_shipped(cli: CliRunner) -> None:
         (HERE / "exporter" / "example.yaml").read_text(),
         printed(cli, "config", "example"),
     ):
-        assert list(schema(cli).iter_errors(yaml.safe_load(text))) == []
+        assert list(schema().iter_errors(yaml.safe_load(text))) == []
 
 
 def test_every_metric_is_explained(cli: CliRunner) -> None:
