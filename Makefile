@@ -2,6 +2,8 @@
 # needs python3 (3.11 or newer), git and make.
 PYTHON ?= python3
 BIN = .venv/bin
+# Bytecode is kept, whatever the machine's habit: programs and tests are started a hundred times.
+export PYTHONDONTWRITEBYTECODE =
 GIVEN = $(and $(KUBECONFIG),$(IMAGE))
 E2E = $(BIN)/python -m pytest
 CLUSTER = $(PYTHON) tests/bed/setup.py --cluster && $(BIN)/python -m tests.bed.cluster.real build --images
