@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -15,6 +16,8 @@ HOST = "127.0.0.1"
 PROBE_EVERY = timedelta(seconds=0.5)
 PROBE_TIMEOUT = aiohttp.ClientTimeout(total=1.0)
 CHUNK = 64 * 1024
+
+T = TypeVar("T")
 
 
 class Service:
@@ -83,13 +86,13 @@ class Service:
 
 @asynccontextmanager
 async def cancel_on_exit(
-    work: Coroutine[object, object, object], *, name: str
-) -> AsyncIterator["asyncio.Task[object]"]:
+    work: Coroutine[object, object, T], *, name: str
+) -> AsyncIterator["asyncio.Task[T]"]:
     """Run `work` beside the block; when the block ends, `work` is cancelled and awaited.
 
     An error that ended `work` before is raised at the end of the block.
     """
-    task: asyncio.Task[object] = asyncio.create_task(work, name=name)
+    task = asyncio.create_task(work, name=name)
     try:
         yield task
     finally:

@@ -1,7 +1,7 @@
 """Every expression of the shipped dashboards, asked of the Prometheus that watches the bed."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from tests.bed.dashboard_answers import answers, measured
 from tests.bed.load import Load
 from tests.bed.pgbouncer import Pgbouncer
 from tests.bed.scenarios import bad_release
+from tests.bed.service import cancel_on_exit
 from tests.bed.settings import HOME
 from tests.bed.story import Story
 
@@ -63,14 +64,19 @@ async def keep_recorded_objects(kubeconfig: Path) -> None:
 
 
 @asynccontextmanager
-async def seeing_everything(bed: beds.Bed) -> AsyncIterator[None]:
-    """Let the exporter look at AWS, the pool and the application's tables too; use the pool."""
+async def seeing_everything(
+    bed: beds.Bed, account: Awaitable[Mapping[str, object]]
+) -> AsyncIterator[None]:
+    """Let the exporter look at AWS, the pool and the application's tables too; use the pool.
+
+    `account` are the settings of the collector `aws`.
+    """
     await bed.postgres.execute("CREATE EXTENSION pg_stat_statements", DATABASE)
     await bed.postgres.execute("INSERT INTO tasks (title) VALUES ('kept'), ('gone')", DATABASE)
     await bed.postgres.execute("DELETE FROM tasks WHERE title = 'gone'", DATABASE)
     assert isinstance(bed.exporter, beds.LocalProgram)
     bed.exporter.env |= ENVIRONMENT
-    async with Aws.start() as aws, Pgbouncer.start(bed.root, bed.postgres) as pool:
+    async with Pgbouncer.start(bed.root, bed.postgres) as pool:
         file = bed.root / "config" / "exporter.yaml"
         document = yaml.safe_load(file.read_text())
         asks = document["collectors"]
@@ -79,7 +85,7 @@ async def seeing_everything(bed: beds.Bed) -> AsyncIterator[None]:
         asks["sql_kpi"] |= {"enabled": True, "databases": databases}
         poolers = [{"name": "main", "dsn": pool.console}]
         asks["pgbouncer"] |= {"enabled": True, "poolers": poolers}
-        asks["aws"] = dict(await aws_account.everything(aws, SystemClock().now()))
+        asks["aws"] = dict(await account)
         file.write_text(yaml.safe_dump(document))
         await bed.exporter.stop()
         await bed.exporter.start()
@@ -89,12 +95,19 @@ async def seeing_everything(bed: beds.Bed) -> AsyncIterator[None]:
 
 
 async def test_every_panel_gets_data_while_a_bad_release_comes_and_goes(tmp_path: Path) -> None:
-    async with beds.start(tmp_path, factor=20.0) as bed:
+    clock = SystemClock()
+    async with (
+        Aws.start() as aws,
+        # Both take seconds: beside each other they take little more than one of them.
+        cancel_on_exit(aws_account.everything(aws, clock.now()), name="account") as account,
+        beds.start(tmp_path, factor=20.0) as bed,
+    ):
         await keep_recorded_objects(bed.places.kubeconfig)
         urls = [f"{bed.places.probe_url}/tasks"]
-        async with Load.start(lambda: urls, rate=40.0, seconds=300.0), seeing_everything(bed):
+        load = Load.start(lambda: urls, rate=40.0, seconds=300.0)
+        async with load, seeing_everything(bed, account):
             await watch.until_healthy(bed)
-            assert await bad_release.play(bed, Story(SystemClock()))
+            assert await bad_release.play(bed, Story(clock))
             unmeasured = dict.fromkeys(measured(), "the simulated cluster measures nothing")
             found = await answers(bed.prometheus, {**QUIET, **unmeasured})
         assert found.refused == []
