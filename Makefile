@@ -5,6 +5,9 @@ BIN = .venv/bin
 # Bytecode is kept, whatever the machine's habit: programs and tests are started a hundred times.
 export PYTHONDONTWRITEBYTECODE =
 GIVEN = $(and $(KUBECONFIG),$(IMAGE))
+# A worker a core. A file is one worker's, as its fixtures are; the longest come first, so that none is
+# left over at the end.
+TEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 E2E = $(BIN)/python -m pytest
 CLUSTER = $(PYTHON) tests/bed/setup.py --cluster && $(BIN)/python -m tests.bed.cluster.real build --images
 .DEFAULT_GOAL := help
@@ -25,10 +28,10 @@ demo: setup  ## see it work: a bad release is detected, rolled back, verified an
 
 check: setup  ## lint, types, import contracts, unit and consistency tests; a minute at most
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/unit tests/consistency
+	$(TEST) tests/consistency tests/unit
 
-test: setup  ## everything but the linters and e2e, with real parts on loopback; a quarter of an hour at most
-	$(BIN)/python -m pytest tests/unit tests/consistency tests/contracts tests/integration tests/scenarios
+test: setup  ## everything but the linters and e2e, with real parts on loopback; ten minutes at most
+	$(TEST) tests/scenarios tests/integration tests/contracts tests/consistency tests/unit
 
 e2e: setup  ## on a real Kubernetes with really built images; as root, half an hour the first time, then minutes
 	@$(if $(GIVEN),echo 'e2e: what every cluster can show is shown on yours',$(CLUSTER))
