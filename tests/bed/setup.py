@@ -31,6 +31,8 @@ CLUSTER = {
     "runc": "runc",
 }
 """Debian's package → its program, of what `make e2e` needs besides; Go is not Debian's."""
+PEERS = ("prometheus-blackbox-exporter", "prometheus-postgres-exporter")
+"""Exporters that ours are compared with; package and program bear one name."""
 NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/runbookd-setup.conf")
 
 
@@ -92,6 +94,7 @@ def missing_packages() -> list[str]:
         "prometheus": _has("prometheus"),
         "promtool": _has("promtool") or not _has("prometheus"),
         "prometheus-alertmanager": _has("prometheus-alertmanager") or _has("alertmanager"),
+        **{package: _has(package) for package in PEERS},
         "ca-certificates": "SSL_CERT_FILE" in os.environ or _has("update-ca-certificates"),
     }
     return sorted(package for package, found in here.items() if not found)

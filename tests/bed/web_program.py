@@ -1,10 +1,10 @@
 """A real program that is spoken to by HTTP on loopback."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import aiohttp
 
@@ -17,20 +17,28 @@ REQUEST_SECONDS = 10.0
 class WebProgram:
     """Runs between enter and exit, on one port; keeps its data across a restart."""
 
+    READY: ClassVar = "/-/ready"
+    """Path that is answered well once the program is ready."""
+
     def __init__(
         self,
         name: str,
         argv: Callable[[int], Sequence[str | Path]],
         log: Path,
         host: str = HOST,
+        env: Mapping[str, str] | None = None,
     ) -> None:
-        """Hand in `argv` as a function of the port to listen on, which is one of `host`'s."""
+        """Hand in `argv` as a function of the port to listen on, which is one of `host`'s.
+
+        `env` is added to this process' own.
+        """
         port = free_port(host)
         self.url = f"http://{host}:{port}"
         self.session: aiohttp.ClientSession
         self._name = name
         self._argv = argv(port)
         self._log = log
+        self._env = env
         self._process: Process | None = None
         self._stack = AsyncExitStack()
 
@@ -55,6 +63,12 @@ class WebProgram:
     ) -> None:
         await self._stack.aclose()
 
+    @property
+    def pid(self) -> int:
+        """The process id of the running program."""
+        assert self._process is not None
+        return self._process.pid
+
     async def restart(self) -> None:
         """Stop it and start it again on the same port and data."""
         await self._stop()
@@ -62,7 +76,7 @@ class WebProgram:
 
     async def _start(self) -> None:
         self._process = await Process.start(
-            self._argv, log=self._log, name=self._name, ready=self._ready
+            self._argv, log=self._log, name=self._name, env=self._env, ready=self._ready
         )
 
     async def _stop(self) -> None:
@@ -72,7 +86,7 @@ class WebProgram:
 
     async def _ready(self) -> bool:
         try:
-            async with self.session.get("/-/ready") as answer:
+            async with self.session.get(self.READY) as answer:
                 return answer.ok
         except aiohttp.ClientError:
             return False

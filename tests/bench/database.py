@@ -41,7 +41,7 @@ async def _measure() -> list[Row]:
             dsn = await server.create_database("taskmanager")
             watcher = await asyncpg.connect(server.dsn())
             application = await asyncpg.connect(dsn)
-            await _fill(application)
+            await fill(application)
             rows = await _passes(dsn, watcher)
             rows.append(await _under_a_lock(dsn, watcher, application))
             await application.close()
@@ -49,7 +49,7 @@ async def _measure() -> list[Row]:
     return rows
 
 
-async def _fill(connection: asyncpg.Connection) -> None:
+async def fill(connection: asyncpg.Connection) -> None:
     """Make the tables and let the application ask in many ways."""
     await connection.execute("CREATE EXTENSION pg_stat_statements")
     for number in range(TABLES):
@@ -64,7 +64,7 @@ async def _fill(connection: asyncpg.Connection) -> None:
 
 async def _passes(dsn: str, watcher: asyncpg.Connection) -> list[Row]:
     kept = OpenClients(kubeconfig=None, applications=(), clock=SystemClock())
-    whole, usual = _source(kept, dsn, **ALL), _source(kept, dsn, interval="1ms")
+    whole, usual = source(kept, dsn, **ALL), source(kept, dsn, interval="1ms")
     store = FragmentStore(SPEC.metrics, max_series=100_000)
     published = store.open(SPEC.metrics)
 
@@ -75,17 +75,17 @@ async def _passes(dsn: str, watcher: asyncpg.Connection) -> list[Row]:
 
     async def anew() -> None:
         clients = OpenClients(kubeconfig=None, applications=(), clock=SystemClock())
-        await _source(clients, dsn, **ALL).collect()
+        await source(clients, dsn, **ALL).collect()
         await clients.close()
 
     series = len((await over_all()).samples)
     queries = len(parts(Settings()))  # a primary is not asked whom it follows, but what it is
     await usual.collect()
     before = await watcher.fetchval(SESSIONS)
-    taken = await _interleaved(over_all, usual.collect)
+    taken = await interleaved(over_all, usual.collect)
     new = await watcher.fetchval(SESSIONS) - before
     (wall, cpu), (usual_wall, usual_cpu) = taken
-    [(anew_wall, anew_cpu)] = await _interleaved(anew)
+    [(anew_wall, anew_cpu)] = await interleaved(anew)
     await kept.close()
     what = f"pass of {queries} queries, {TABLES} tables, {series} series"
     return [
@@ -106,7 +106,7 @@ async def _passes(dsn: str, watcher: asyncpg.Connection) -> list[Row]:
     ]
 
 
-def _source(clients: OpenClients, dsn: str, **settings: object) -> PolledSource:
+def source(clients: OpenClients, dsn: str, **settings: object) -> PolledSource:
     made = Settings.model_validate({"databases": [{"name": "tasks", "dsn": dsn}], **settings})
     [found] = SPEC.sources(made, clients)
     if not isinstance(found, PolledSource):
@@ -114,7 +114,7 @@ def _source(clients: OpenClients, dsn: str, **settings: object) -> PolledSource:
     return found
 
 
-async def _interleaved(*works: Callable[[], Awaitable[object]]) -> list[tuple[float, float]]:
+async def interleaved(*works: Callable[[], Awaitable[object]]) -> list[tuple[float, float]]:
     """Return the median wall and CPU milliseconds of each work, run in turn."""
     taken: list[list[tuple[float, float]]] = [[] for _ in works]
     for _ in range(PASSES):
@@ -133,7 +133,7 @@ async def _under_a_lock(
 ) -> Row:
     """Hold a table that is to be measured, and look how many connections the passes take."""
     clients = OpenClients(kubeconfig=None, applications=(), clock=SystemClock())
-    whole = _source(clients, dsn, **ALL)
+    whole = source(clients, dsn, **ALL)
     most = 0
     async with application.transaction():
         await application.execute("LOCK TABLE t0 IN ACCESS EXCLUSIVE MODE; REINDEX TABLE t1")
