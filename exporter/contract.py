@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
+import msgspec
+
 from exporter.ports import Clients
 from exporter.shared.config import Section
 
@@ -38,8 +40,8 @@ class Metric:
     labels: tuple[str, ...] = ()
 
 
-class Sample(NamedTuple):
-    """One line of the exposition."""
+class Sample(msgspec.Struct, frozen=True, gc=False):
+    """One line of the exposition; a Struct, for many are made and most are dropped at once."""
 
     metric: Metric
     labels: tuple[str, ...]

@@ -11,7 +11,6 @@ from typing import TypeAlias
 from exporter import sources
 from exporter.changes import Changes, Wanted, let_go
 from exporter.contract import (
-    Collected,
     Metric,
     PolledSource,
     Publisher,
@@ -228,7 +227,8 @@ class Schedule:
             try:
                 async with asyncio.timeout(source.timeout.total_seconds()):
                     collected = await source.collect()
-                state.fragments.put("", self._samples(collected))
+                found = self._samples(collected.samples, collected.readings)
+                state.fragments.put("", found)
                 self._succeeded(state)
             except (Exception, asyncio.CancelledError) as error:
                 if _is_cancelled():
@@ -303,8 +303,8 @@ class Schedule:
         doubled = first * 2.0 ** min(state.in_a_row, 16)
         return self._jitter() * min(doubled, longest)
 
-    def _samples(self, collected: Collected) -> Iterable[Sample]:
-        return chain(collected.samples, reading_samples(collected.readings, self._targets))
+    def _samples(self, samples: Iterable[Sample], readings: Iterable[Reading]) -> Iterable[Sample]:
+        return chain(samples, reading_samples(readings, self._targets))
 
     def _succeeded(self, state: SourceState) -> None:
         if state.succeeded(self._clock.now(), self._clock.monotonic()):
@@ -343,7 +343,7 @@ class _Publisher:
     def __init__(
         self,
         state: SourceState,
-        samples: Callable[[Collected], Iterable[Sample]],
+        samples: Callable[[Iterable[Sample], Iterable[Reading]], Iterable[Sample]],
         *,
         owns: Callable[[str], bool],
         alive: Callable[[], None],
@@ -363,5 +363,4 @@ class _Publisher:
         """Replace everything published under `key`, or nothing where another shard does."""
         if not self._owns(key):
             return
-        collected = Collected(tuple(samples), tuple(readings))
-        self._state.fragments.put(key, self._samples(collected))
+        self._state.fragments.put(key, self._samples(samples, readings))

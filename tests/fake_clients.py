@@ -371,10 +371,11 @@ TASK_MANAGER = Application(
 def lines(collected: Collected) -> list[str]:
     """Write samples and readings as text, in the order they came."""
     found = []
-    for metric, labels, value, suffix, le in collected.samples:
-        pairs = [f'{k}="{v}"' for k, v in zip(metric.labels, labels, strict=True)]
-        pairs += [f'le="{le}"'] if le else []
-        found.append(f"{metric.name}{suffix}{{{','.join(pairs)}}} {value:g}")
+    for one in collected.samples:
+        pairs = [f'{k}="{v}"' for k, v in zip(one.metric.labels, one.labels, strict=True)]
+        pairs += [f'le="{one.le}"'] if one.le else []
+        name = one.metric.name + one.suffix
+        found.append(f"{name}{{{','.join(pairs)}}} {one.value:g}")
     for kpi, subject, value in collected.readings:
         found.append(f"{kpi}{{{','.join(v for _, v in subject)}}} = {value:.4g}")
     return found

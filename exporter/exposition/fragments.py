@@ -14,7 +14,7 @@ import msgspec
 
 from exporter.contract import Sample
 from exporter.exposition import lines
-from exporter.exposition.page import Page, Section, by_page
+from exporter.exposition.page import SLOTS, Page, Section, by_page
 
 AT_ONCE = 64
 """An offender loses a 64th of a share at least, so that it is not rewritten for each new object of
@@ -133,9 +133,9 @@ class Fragments:
         if entry is None:
             entry = self._entries[key] = Entry(self, self.slots.take())
         entry.generation = self._generation
-        label_sets = [line.label_set for line in rendered]
-        if tuple(label_sets) != entry.label_sets:
-            if not self.ledger.owners.keys().isdisjoint(label_sets):
+        ordered = tuple([line.label_set for line in rendered])
+        if ordered != entry.label_sets:
+            if not self.ledger.owners.keys().isdisjoint(ordered):
                 rendered = self._move(entry, rendered)
             rendered = self._admit(entry, rendered)
         self._publish(entry, rendered)
@@ -272,17 +272,23 @@ class Fragments:
         """Write the lines, family by family, and keep the books."""
         texts: dict[str, list[bytes]] = {}
         for line in rendered:
-            texts.setdefault(line.family, []).append(line.text)
+            of_family = texts.get(line.family)
+            if of_family is None:
+                texts[line.family] = [line.text]
+            else:
+                of_family.append(line.text)
         shape = tuple(texts)
         if shape != entry.families:
             for name in entry.families:
                 texts.setdefault(name, [])
+        sections, changed = self.sections, self.changed
+        number, place = divmod(entry.slot, SLOTS)
         for name, of_family in texts.items():
-            section = self.sections[name]
-            page = section.put(entry.slot, b"".join(of_family))
+            section = sections[name]
+            page = section.put(number, place, b"".join(of_family))
             if page is not None:
-                self.changed[page] = section
-        ordered = tuple(line.label_set for line in rendered)
+                changed[page] = section
+        ordered = tuple([line.label_set for line in rendered])
         if ordered != entry.label_sets:
             self._keep_books(entry, ordered)
         entry.families = self._shapes.setdefault(shape, shape)

@@ -59,17 +59,17 @@ class Writer:
 
         The number of label values must be that of the metric's label names.
         """
-        metric, values, value, suffix, le = sample
+        metric, values, value = sample.metric, sample.labels, sample.value
         names = metric.labels
-        if le:
-            text = _labels((*names, "le"), (*values, le))
+        if sample.le:
+            text = _labels((*names, "le"), (*values, sample.le))
         elif values is self._values and names is self._names:
             text = self._text
         else:
             text = self._text = _labels(names, values)
             self._names, self._values = names, values
         number = _number(value) if value else _zero(value)
-        return f"{metric.name}{suffix}{text} {number}\n".encode()
+        return f"{metric.name}{sample.suffix}{text} {number}\n".encode()
 
 
 def _zero(value: float) -> str:

@@ -47,9 +47,8 @@ class Section:
         page = self.pages.get(slot // SLOTS)
         return page.slots[slot % SLOTS] if page else b""
 
-    def put(self, slot: int, fragment: bytes) -> Page | None:
-        """Replace the fragment in `slot`; return the page that changed, None if it is the same."""
-        number, place = divmod(slot, SLOTS)
+    def put(self, number: int, place: int, fragment: bytes) -> Page | None:
+        """Replace the fragment at a place of a page; return the page, None if it is the same."""
         page = self.pages.get(number)
         if page is None:
             if not fragment:

@@ -6,6 +6,7 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from typing_extensions import override
 
@@ -108,7 +109,7 @@ def test_a_page_of_long_fragments_is_cut_and_only_what_changed_is_deflated_again
     body = b"".join(store.document().gzip(Format.TEXT))
     assert len(deflated) == 1
     assert b'pod="pod-7"} 0.0' in deflated[0][0]
-    changed = [sample._replace(value=float(key != "uid-7")) for key, sample in samples]
+    changed = [replace(sample, value=float(key != "uid-7")) for key, sample in samples]
     assert one_member(body) == printed(changed)
 
 
@@ -150,17 +151,17 @@ def test_what_is_put_during_a_refresh_waits_for_the_next_and_no_object_is_half_n
         source.put(key, [sample])
     before = store.document()
     for key, sample in samples:
-        source.put(key, [sample._replace(value=2)])
+        source.put(key, [replace(sample, value=2)])
     refresh = store.refresh()
     next(refresh)
     assert store.latest is before
     # The newest object takes the oldest one's series over, from the last page to the first.
-    source.put("uid-new", [samples[0][1]._replace(value=3)])
-    source.put(samples[-1][0], [samples[-1][1]._replace(value=3)])
+    source.put("uid-new", [replace(samples[0][1], value=3)])
+    source.put(samples[-1][0], [replace(samples[-1][1], value=3)])
     assert store.refresh() is refresh
     for _ in refresh:
         assert store.latest is before
-    assert store.latest.text() == printed(sample._replace(value=2) for _, sample in samples)
+    assert store.latest.text() == printed(replace(sample, value=2) for _, sample in samples)
     text = store.document().text()
     assert text.count(b'pod="pod-0"') == 1
     assert text.count(b" 3.0\n") == 2
