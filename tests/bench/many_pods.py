@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -58,10 +59,12 @@ async def server(root: Path, count: int) -> AsyncIterator[Server]:
 
     async with await Process.start(argv, log=folder / "log", name="pods", ready=ready) as process:
         url = f"http://127.0.0.1:{port.read_text()}"
-        # As every cluster's: without one the client would load all that the system trusts.
+        # A cluster has an authority of its own; without it the client would read all that the
+        # system trusts. For a server without TLS no kubeconfig can name it.
         authority = folder / "ca.pem"
         CA().cert_pem.write_to_path(str(authority))
-        cluster = {"server": url, "certificate-authority": str(authority)}
+        os.environ["SSL_CERT_FILE"] = str(authority)
+        cluster = {"server": url}
         config = {
             "current-context": "bench",
             "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
