@@ -3,6 +3,7 @@
 import re
 import subprocess
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import grimp
@@ -89,7 +90,8 @@ def test_a_lock_names_no_address_and_hashes_everything(lock: str) -> None:
 
 
 def test_both_locks_pin_what_the_project_needs() -> None:
-    needs = PROJECT["project"]["dependencies"]
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    needs = [*PROJECT["project"]["dependencies"], *chain.from_iterable(extras)]  # the image's, too
     assert unpinned(needs, "requirements.lock") == []
     dev = [*needs, *PROJECT["dependency-groups"]["dev"]]
     assert unpinned(dev, "requirements-dev.lock") == []
