@@ -61,6 +61,7 @@ CATALOGUE: Mapping[str, Kpi] = {
         Kpi("availability", "Availability", "ratio", WORKLOAD, 0.999, "above"),
         Kpi("network_latency", "Network latency", "seconds", WORKLOAD, 0.01),
         Kpi("restarts_per_day", "Pod restarts per day", "per_day", WORKLOAD, 1.0),
+        Kpi("unready_pods", "Pods not ready", "count", WORKLOAD, 1.0),
         Kpi("node_cpu_ratio", "Node CPU used of allocatable", "ratio", NODE, 0.7),
         Kpi("node_memory_ratio", "Node memory used of allocatable", "ratio", NODE, 0.8),
         Kpi("node_disk_ratio", "Node disk used", "ratio", NODE, 0.85),

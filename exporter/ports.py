@@ -60,6 +60,8 @@ class ContainerView(Protocol):
 class WatchedPod(PodView, Protocol):
     """All that the pod stream keeps of a pod."""
 
+    deleting: bool
+    """It was told to end, and is on no account ready."""
     phase: str
     reason: str
     """Why the pod as a whole does not run (`Evicted`, `Unschedulable`), or empty."""

@@ -260,6 +260,13 @@ PODS = Row(
     "What restarts, and why?",
     (
         RESTARTS,
+        kpi_lines(
+            "unready_pods",
+            "Pods not ready",
+            "The most within 2 minutes. A rollout shows as a peak; a line that stays is one that"
+            " does not come to its end.",
+            guide="KpiPodsNotReady",
+        ),
         Bars(
             title="Why did containers last end?",
             about="OOMKilled: more memory than the limit. Error: the program ended by itself.",
@@ -307,6 +314,7 @@ PODS = Row(
                 ),
             ),
             stacked=True,
+            width=24,
         ),
     ),
 )

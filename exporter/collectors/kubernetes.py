@@ -195,7 +195,7 @@ SPEC = CollectorSpec(
         *dns.METRICS,
     ),
     sources=_sources,
-    kpis=("restarts_per_day",),
+    kpis=pod.KPIS,
     reads_kubernetes=True,
     permissions=(
         "core/nodes:list,watch",

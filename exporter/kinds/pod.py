@@ -1,4 +1,4 @@
-"""Pods and their containers, and the restarts of each workload over a day."""
+"""Pods and their containers; the restarts of each workload over a day, and its unready pods."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,6 +8,7 @@ from exporter.kinds.words import CONTAINER, POD, bounded, gauge
 from exporter.ports import ContainerView, WatchedPod
 from exporter.shared.clock import Clock
 from exporter.watch.restarts import RestartLog, Subject
+from exporter.watch.unready import UnreadyPods
 
 INFO = gauge(
     "kpi_pod_info",
@@ -73,6 +74,7 @@ METRICS = (
     *(CPU_REQUESTS, MEMORY_REQUESTS, CPU_LIMITS, MEMORY_LIMITS),
     *(RESTARTS, WAITING, TERMINATED, LAST_TERMINATED),
 )
+KPIS = ("restarts_per_day", "unready_pods")
 
 LOOK = timedelta(minutes=1)
 """How often restarts are looked at for their age."""
@@ -163,13 +165,15 @@ def _trouble(container: ContainerView, labels: tuple[str, ...]) -> Iterator[Samp
 
 
 class PodPublisher:
-    """Publishes each pod by its uid, and the restarts per day of each workload."""
+    """Publishes each pod by its uid, and of each workload its restarts per day and unready pods."""
 
     def __init__(self, publisher: Publisher, clock: Clock) -> None:
         self._publisher = publisher
         self._clock = clock
         self._log = RestartLog()
-        self._published: dict[Subject, int] = {}
+        self._unready = UnreadyPods()
+        self._published: dict[Subject, tuple[int, int]] = {}
+        """Values of KPIS."""
         self._looked = clock.now()
         self.sweep = publisher.sweep
         self.failed = publisher.failed
@@ -178,16 +182,22 @@ class PodPublisher:
         """Publish a pod."""
         self._publisher.put(obj.uid, samples(obj))
         subject = self._log.observe(obj, self._clock.now())
+        before = self._unready.observe(obj, subject)
+        if before is not None and before != subject:
+            self._publish(before)  # it was taken for that one's until its ReplicaSet came
         if subject is not None:
             self._publish(subject)
 
     def on_delete(self, uid: str) -> None:
-        """Drop a pod, and its workload's value with the last of its pods."""
+        """Drop a pod, and its workload's values with the last of its pods."""
         self._publisher.delete(uid)
-        subject = self._log.forget(uid)
-        if subject is not None:
-            self._published.pop(subject, None)
-            self._publisher.delete(_key(subject))
+        counted = self._unready.forget(uid)
+        gone = self._log.forget(uid)
+        if gone is not None:
+            self._published.pop(gone, None)
+            self._publisher.delete(_key(gone))
+        elif counted is not None:
+            self._publish(counted)
 
     def begin(self) -> None:
         """Everything is put anew."""
@@ -199,18 +209,20 @@ class PodPublisher:
         now = self._clock.now()
         if now - self._looked >= LOOK:
             self._looked = now
-            for subject, value in self._published.items():
-                if value:
+            for subject, (restarts, _) in self._published.items():
+                if restarts:
                     self._publish(subject)
         self._publisher.alive()
 
     def _publish(self, subject: Subject) -> None:
-        value = self._log.per_day(subject, self._clock.now())
-        if self._published.get(subject) != value:
-            self._published[subject] = value
-            reading = Reading("restarts_per_day", subject, float(value))
-            self._publisher.put(_key(subject), (), (reading,))
+        values = self._log.per_day(subject, self._clock.now()), self._unready.count(subject)
+        if self._published.get(subject) != values:
+            self._published[subject] = values
+            readings = [
+                Reading(kpi, subject, float(value)) for kpi, value in zip(KPIS, values, strict=True)
+            ]
+            self._publisher.put(_key(subject), (), readings)
 
 
 def _key(subject: Subject) -> str:
-    return "restarts/" + "/".join(value for _, value in subject)
+    return "workload/" + "/".join(value for _, value in subject)

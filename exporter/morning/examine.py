@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from exporter.kpi import CATALOGUE
-from exporter.morning.cluster import control_plane, nodes, pods, services
+from exporter.morning.cluster import POD_KPIS, control_plane, nodes, pods, services
 from exporter.morning.databases import databases, poolers
 from exporter.morning.events import events
 from exporter.morning.finding import Finding, Mark, bounded
@@ -56,6 +56,8 @@ def examine(
     for kpi in CATALOGUE.values():
         if kpi.name in NODE_KPIS and seen.page.of(kpi.metric):
             continue  # told with what the node uses
+        if kpi.name in POD_KPIS and seen.page.of("kpi_pod_phase"):
+            continue  # told with the pods
         told = list(kpi_findings(seen.page, kpi, feeds.get(kpi.name, ()), before))
         findings += bounded(told)
         unmeasured += [] if told else [kpi.title]

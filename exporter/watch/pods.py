@@ -63,6 +63,7 @@ class PodRecord(msgspec.Struct, gc=False):
     ip: str
     ready: bool
     """Ready as its condition says, and not being deleted."""
+    deleting: bool
     workload: str
     workload_type: str
     phase: str
@@ -148,6 +149,7 @@ def pod_record(pod: Pod, replica_sets: Mapping[str, ReplicaSetRecord]) -> PodRec
     workload, workload_type = workload_of(owner, labels, replica_sets)
     amounts = counted(pod.spec)
     ready, not_scheduled = _conditions(status.conditions)
+    deleting = meta.deletion_timestamp is not None
     statuses = [*(status.init_container_statuses or ()), *(status.container_statuses or ())]
     return PodRecord(
         namespace=meta.namespace,
@@ -156,7 +158,8 @@ def pod_record(pod: Pod, replica_sets: Mapping[str, ReplicaSetRecord]) -> PodRec
         labels=labels,
         annotations=_for_scrapers(meta.annotations),
         ip=status.pod_ip or "",
-        ready=ready and meta.deletion_timestamp is None,
+        ready=ready and not deleting,
+        deleting=deleting,
         workload=workload,
         workload_type=workload_type,
         phase=status.phase or "Unknown",

@@ -24,6 +24,7 @@ COLLECTORS: Mapping[str, str] = {
     "availability": "http_probe",
     "network_latency": "http_probe",
     "restarts_per_day": "kubernetes",
+    "unready_pods": "kubernetes",
     "node_cpu_ratio": "usage",
     "node_memory_ratio": "usage",
     "node_disk_ratio": "usage",

@@ -1,7 +1,12 @@
 """Pods: what their words become, and the restarts of their workloads."""
 
 import copy
+from collections.abc import Iterable
 
+import msgspec
+from typing_extensions import override
+
+from exporter.contract import Reading, Sample
 from exporter.kinds import pod
 from exporter.watch.objects import Pod
 from exporter.watch.pods import PodRecord, pod_record
@@ -13,7 +18,20 @@ CRASHING = recorded("pods")[1]
 SUBJECT = ("shop", "crashing", "deployment")
 
 
-def crashing(uid: str, restarts: int) -> PodRecord:
+class Counting(Page):
+    """Counts how often a workload's values were put."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = 0
+
+    @override
+    def put(self, key: str, samples: Iterable[Sample], readings: Iterable[Reading] = ()) -> None:
+        super().put(key, samples, readings)
+        self.told += bool(self.readings[key])
+
+
+def crashing(uid: str, restarts: int, *, ready: bool = False, ends: bool = False) -> PodRecord:
     """Return the recorded pod as another one, whose first container restarted so often today."""
     raw = copy.deepcopy(CRASHING)
     raw["metadata"]["uid"] = uid  # type: ignore[index]  # JSON
@@ -21,6 +39,10 @@ def crashing(uid: str, restarts: int) -> PodRecord:
     del raw["status"]["containerStatuses"][1]  # type: ignore[index]  # JSON
     raw["status"]["containerStatuses"][0]["restartCount"] = restarts  # type: ignore[index]  # JSON
     raw["status"]["containerStatuses"][0]["lastState"] = {}  # type: ignore[index]  # JSON
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    raw["status"]["conditions"] = conditions  # type: ignore[index]  # JSON
+    if ends:
+        raw["metadata"]["deletionTimestamp"] = "2026-01-05T09:00:00Z"  # type: ignore[index]  # JSON
     return pod_record(decoded(Pod, raw), replica_sets())
 
 
@@ -64,6 +86,44 @@ def test_restarts_per_day_are_read_for_a_workload_until_its_last_pod_goes() -> N
     publisher.alive()
     assert page.read("restarts_per_day") == {SUBJECT: 0.0}
     publisher.on_delete("p1")
-    assert set(page.samples) == {"p2", "restarts/" + "/".join(SUBJECT)}
+    assert set(page.samples) == {"p2", "workload/" + "/".join(SUBJECT)}
     publisher.on_delete("p2")
     assert page.samples == {}
+
+
+def test_unready_pods_are_read_for_a_workload_until_its_last_pod_goes() -> None:
+    page = Page()
+    publisher = pod.PodPublisher(page, FakeClock())
+    publisher.begin()
+    for uid in ("p1", "p2", "p3"):
+        publisher.on_object(crashing(uid, 0))
+    publisher.sweep()
+    assert page.read("unready_pods") == {SUBJECT: 3.0}
+    publisher.on_object(crashing("p1", 0, ready=True))
+    assert page.read("unready_pods") == {SUBJECT: 2.0}
+    publisher.on_object(crashing("p2", 0, ends=True))
+    assert page.read("unready_pods") == {SUBJECT: 1.0}
+    publisher.on_delete("p3")
+    assert page.read("unready_pods") == {SUBJECT: 0.0}
+    publisher.on_delete("p2")
+    publisher.on_delete("p1")
+    assert page.read("unready_pods") == {}
+
+
+def test_a_pod_that_turns_out_to_be_of_no_workload_is_no_longer_counted() -> None:
+    page = Page()
+    publisher = pod.PodPublisher(page, FakeClock())
+    publisher.on_object(crashing("p1", 0))
+    nobodys = msgspec.structs.replace(crashing("p1", 0), workload="", workload_type="")
+    publisher.on_object(nobodys)
+    assert page.read("unready_pods") == {SUBJECT: 0.0}
+
+
+def test_a_pod_that_changes_tells_of_its_workload_only_where_that_has_changed() -> None:
+    page = Counting()
+    publisher = pod.PodPublisher(page, FakeClock())
+    for _ in range(3):
+        publisher.on_object(crashing("p1", 0))
+    assert page.told == 1
+    publisher.on_object(crashing("p1", 0, ready=True))
+    assert page.told == 2

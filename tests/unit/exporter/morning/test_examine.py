@@ -266,6 +266,18 @@ def test_a_kpi_is_judged_by_what_the_exporter_says_and_never_guessed() -> None:
     assert findings(text, "KPIs")[1] == (Mark.SHOWN, "Throughput, default/web", shown)
 
 
+def test_pods_that_are_not_ready_are_told_one_by_one_and_not_counted_again() -> None:
+    kpi = f'kpi_unready_pods{{{WEB}}} 1\nkpi_within_target{{kpi="unready_pods",{WEB}}} 0\n'
+    kpi += 'kpi_target{kpi="unready_pods",comparison="below"} 1\n'
+    of = 'namespace="default",pod="web-2"'
+    young = pod("web-2", "Pending", 0) + f"kpi_pod_created_timestamp_seconds{{{of}}} {ago(5)}\n"
+    found = examine(Observed(Page(UP + kpi + young), NOW), FEEDS)
+    assert [each.subject for each in found if each.mark is Mark.BAD] == []
+    assert not any("Pods not ready" in each.subject + each.text for each in found)
+    # Where the pods themselves are not on the page, the number is all there is.
+    assert (Mark.BAD, "Pods not ready, default/web", "1 (target < 1)") in findings(UP + kpi, "KPIs")
+
+
 def test_a_kpi_stands_beside_what_it_was() -> None:
     text = UP + f"kpi_error_ratio{{{WEB}}} 0.002\n"
     for then, told in ((0.001, "0.20 %, was 0.10 %"), (0.002001, "0.20 %")):

@@ -27,6 +27,7 @@ def pod(
         annotations={},
         ip="",
         ready=True,
+        deleting=False,
         workload=workload,
         workload_type="deployment" if workload else "",
         phase="Running",
