@@ -74,10 +74,17 @@ async def evidence(bed: Bed) -> dict[str, str]:
 
 async def within(bed: Bed, kpi: str) -> bool:
     """Say whether a KPI is within its target, as the recording rule sees it."""
-    level = "database" if CATALOGUE[kpi].subject == ("database",) else "namespace_workload"
-    value = await bed.prometheus.query(f"{level}:kpi_{kpi}:rate")
+    value = await bed.prometheus.query(_recorded(kpi))
     target = await bed.prometheus.query(f'max(kpi_target{{kpi="{kpi}"}})')
     return bool(value and target) and CATALOGUE[kpi].within(value[0][1], target[0][1])
+
+
+def _recorded(kpi: str) -> str:
+    """Return the recording rule; of what is known of every workload, that of task-manager."""
+    if CATALOGUE[kpi].subject == ("database",):
+        return f"database:kpi_{kpi}:rate"
+    of = f'namespace="{manifests.NAMESPACE}", workload="{manifests.NAME}"'
+    return f"namespace_workload:kpi_{kpi}:rate{{{of}}}"
 
 
 async def generation(bed: Bed) -> object:

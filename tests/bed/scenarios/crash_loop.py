@@ -20,5 +20,5 @@ async def play(bed: Bed, story: Story) -> bool:
 
 
 SPEC = Scenario(
-    "crash_loop", "a release crashes: its log is kept, rolled back", play, kpi="availability"
+    "crash_loop", "a release crashes: its log is kept, rolled back", play, kpi="unready_pods"
 )

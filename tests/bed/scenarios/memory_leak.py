@@ -33,7 +33,7 @@ SPEC = Scenario(
     "memory_leak",
     "a release leaks memory: restarted once, then people are told",
     play,
-    kpi="availability",
+    kpi="unready_pods",
     factor=8.0,  # dying takes as long as ever, and must be no outage beside the alerts' patience
     real=True,
     resources={"requests": {"memory": "64Mi"}, "limits": {"memory": "512Mi"}},
