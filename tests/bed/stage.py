@@ -46,17 +46,18 @@ class Stage:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, root: Path, names: Iterable[str], *, lanes: int) -> AsyncIterator[Self]:
-        """Begin to play, one scenario a cluster, on `lanes` clusters.
+    async def open(cls, root: Path, names: Iterable[str]) -> AsyncIterator[Self]:
+        """Begin to play, one scenario at a time, and one more with each cluster that joins.
 
-        What is under way at the end is cancelled. Raises BedError when there can be no cluster.
+        They begin in the order of `names`. What is under way at the end is cancelled. Raises
+        BedError when there can be no cluster.
         """
         stage = cls(root)
         async with AsyncExitStack() as stack:
-            for number in range(lanes):
-                stage._free.put_nowait(await stack.enter_async_context(stage.another(str(number))))
             stage.plays = {name: asyncio.create_task(stage._play(name)) for name in names}
             try:
+                if stage.plays:
+                    stage.join(await stack.enter_async_context(stage.another("stage")))
                 yield stage
             finally:
                 for play in stage.plays.values():
@@ -71,6 +72,10 @@ class Stage:
             ground = await real_bed.prepare(cluster)
             self.grounds.append(ground)
             yield ground
+
+    def join(self, ground: Ground) -> None:
+        """Play on a cluster that nobody else uses from now on."""
+        self._free.put_nowait(ground)
 
     def used(self) -> dict[Right, set[int]]:
         """Return what the product asked of the clusters, with the statuses of the answers."""

@@ -1,11 +1,13 @@
 """Every scenario on a real cluster, with the product as the chart installs it."""
 
+import asyncio
 import itertools
+from collections.abc import Mapping
 
 import pytest
 
 from tests.bed.scenario import discovered
-from tests.bed.stage import Stage
+from tests.bed.stage import Played, Stage
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.asyncio(loop_scope="session")]
 
@@ -42,8 +44,10 @@ UNUSED = {
 
 
 @pytest.mark.parametrize("name", sorted(discovered()))
-async def test_a_scenario_ends_as_it_should(name: str, stage: Stage, table: dict[str, str]) -> None:
-    played = await stage.plays[name]
+async def test_a_scenario_ends_as_it_should(
+    name: str, plays: Mapping[str, asyncio.Task[Played]], table: dict[str, str]
+) -> None:
+    played = await plays[name]
     story = played.story
     table[name] = story.row(name, played.factor)
     assert played.ended_well, "\n".join(story.lines)

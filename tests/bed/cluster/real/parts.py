@@ -244,6 +244,9 @@ def kubelet(at: Places) -> list[str]:
         f"--root-dir={at.data / 'kubelet'}",
         f"--cert-dir={keys.folder}",
         f"--node-ip={at.network.node}",
+        # One is too few: when the kubelet tidies up, once a minute, a container that is created but
+        # does not run yet counts as an old one, and the crashed one before it goes with its log.
+        "--maximum-dead-containers-per-container=2",
     ]
 
 
