@@ -52,7 +52,9 @@ def deployment(
     return _deployment(NAME, replicas, container)
 
 
-def frontend(tag: str, backend: str) -> list[dict[str, object]]:
+def frontend(
+    tag: str, backend: str, resources: Mapping[str, object] | None = None
+) -> list[dict[str, object]]:
     """Return the Service and the Deployment of the page that shows what `backend` knows."""
     container = {
         "name": FRONTEND,
@@ -62,6 +64,7 @@ def frontend(tag: str, backend: str) -> list[dict[str, object]]:
         "ports": [{"name": "http", "containerPort": PORT}],
         "env": [{"name": "BACKEND_URL", "value": backend}],
         "readinessProbe": READY,
+        "resources": dict(resources or {}),
     }
     return [_service(FRONTEND), _deployment(FRONTEND, 1, container)]
 

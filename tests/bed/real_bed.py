@@ -25,6 +25,9 @@ from tests.bed.sinks import HttpSink, SmtpSink
 
 START_SECONDS = 90.0
 TAG = "v3"
+ROOM = {"requests": {"cpu": "200m"}}
+"""For the application: a pod that asks for nothing gets next to nothing of a busy machine, and then
+its latency tells of all that starts beside it."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,10 @@ async def start(  # noqa: PLR0913 - a bed has that many sides; all but its place
 ) -> AsyncIterator[Bed]:
     """Install the product, deploy the application, and start what both need, all of it fresh.
 
-    `resources` are requests and limits of the application's container. Several `responders` keep
-    their state on a PostgreSQL of their own, empty until the chart's hook has migrated it.
-    Everything is as `tests.bed.bed.start` has it otherwise; the cluster is empty again when the
-    context ends.
+    `resources` are requests and limits of the application's container, `ROOM` by default. Several
+    `responders` keep their state on a PostgreSQL of their own, empty until the chart's hook has
+    migrated it. Everything is as `tests.bed.bed.start` has it otherwise; the cluster is empty
+    again when the context ends.
     """
     cluster, host = ground.cluster, ground.host
     async with AsyncExitStack() as stack:
@@ -78,7 +81,7 @@ async def start(  # noqa: PLR0913 - a bed has that many sides; all but its place
         mail = await stack.enter_async_context(SmtpSink.start(host=host))
         helm = Helm(cluster, root / "helm")
         stack.push_async_callback(_clear, cluster, helm)
-        backend = await _deploy(cluster, dsn, replicas, resources or {})
+        backend = await _deploy(cluster, dsn, replicas, resources or ROOM)
         places = Places(
             root=root,
             kubeconfig=cluster.kubeconfig,
@@ -156,7 +159,7 @@ async def _deploy(
     env = {"DATABASE_URL": dsn}
     for each in (
         manifests.deployment(TAG, replicas=replicas, env=env, resources=resources),
-        *manifests.frontend(TAG, backend),
+        *manifests.frontend(TAG, backend, ROOM),
     ):
         await cluster.apply(each)
     return backend

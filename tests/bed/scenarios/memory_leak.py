@@ -36,5 +36,5 @@ SPEC = Scenario(
     kpi="unready_pods",
     factor=8.0,  # dying takes as long as ever, and must be no outage beside the alerts' patience
     real=True,
-    resources={"requests": {"memory": "64Mi"}, "limits": {"memory": "512Mi"}},
+    resources={"requests": {"cpu": "200m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
 )

@@ -38,8 +38,8 @@ async def play(bed: Bed, story: Story) -> bool:
 
     if not await until(bed, story, SPEC.kpi, timedelta(minutes=4), looked_into):
         return False
-    # What the machine's own load does to the application is another story.
-    targets = [each for each in await watch.targets(bed) if each != watch.TASK_MANAGER]
+    # What the machine's own load does to the application and the product is another story.
+    targets = [each for each in await watch.targets(bed) if manifests.PRETENDED in each]
     untouched = await watch.generation(bed) == generation
     told = watch.paged(bed, TARGET)
     story.tell("after", f"incidents on {targets}; untouched: {untouched}; told: {told}")
