@@ -30,10 +30,10 @@ check: setup  ## lint, types, import contracts, unit and consistency tests; a mi
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports
 	$(TEST) tests/consistency tests/unit
 
-test: setup  ## everything but the linters and e2e, with real parts on loopback; ten minutes at most
+test: setup  ## everything but the linters and e2e, with real parts on loopback; a quarter of an hour at most
 	$(TEST) tests/scenarios tests/integration tests/contracts tests/consistency tests/unit
 
-e2e: setup  ## on a real Kubernetes with really built images; as root, half an hour the first time, then minutes
+e2e: setup  ## on a real Kubernetes with really built images; as root, an hour the first time, then half of one
 	@$(if $(GIVEN),echo 'e2e: what every cluster can show is shown on yours',$(CLUSTER))
 	$(if $(GIVEN),CLUSTER=given $(E2E) tests/e2e,CLUSTER=real $(E2E) tests/contracts/cluster)
 	$(if $(GIVEN),,$(E2E) tests/e2e --ignore=tests/e2e/product)

@@ -21,7 +21,7 @@ from tests.bed.story import Story
 RATE = 40.0
 """Requests a second; a verification window still sees min_requests."""
 FACTOR = 20.0
-"""What durations are divided by at least, to have the whole within a quarter of an hour."""
+"""What durations are divided by at least, to have the whole within minutes."""
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def build() -> Path:
 
 
 def _build(out: Path) -> None:
-    say("building the cluster's programs; 5 to 10 minutes the first time, never again")
+    say("building the cluster's programs; 20 minutes on two cores, once")
     for place, family in enumerate(FAMILIES, start=1):
         say(f"building {family} ({place} of {len(FAMILIES)})")
         flags = "-s -w" + (_version_flags() if family == "kubernetes" else "")
