@@ -36,7 +36,7 @@ test: setup  ## everything but the linters and e2e, with real parts on loopback;
 e2e: setup  ## on a real Kubernetes with really built images; as root, an hour the first time, then half of one
 	@$(if $(GIVEN),echo 'e2e: what every cluster can show is shown on yours',$(CLUSTER))
 	$(if $(GIVEN),CLUSTER=given $(E2E) tests/e2e,CLUSTER=real $(E2E) tests/contracts/cluster)
-	$(if $(GIVEN),,$(E2E) tests/e2e --ignore=tests/e2e/product)
+	$(if $(GIVEN),,$(TEST) tests/e2e --ignore=tests/e2e/product)
 	$(if $(GIVEN),,$(E2E) tests/e2e/product)
 
 bench: setup  ## measure beside the peers; BENCH="scrape webhooks" picks, BENCH_JSON=FILE keeps the figures

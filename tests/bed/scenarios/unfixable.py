@@ -17,6 +17,11 @@ EVERYBODY_ONCE = [
 """Who the shipped policy tells, by level."""
 
 
+def sooner(policy: str) -> str:
+    """Tell the manager after half an hour: nothing else happens in the other half."""
+    return policy.replace("after: 60m", "after: 30m")
+
+
 async def play(bed: Bed, story: Story) -> bool:
     """Make the database refuse connections: no rollback cures that."""
     await bed.deploy("v4")
@@ -40,5 +45,6 @@ SPEC = Scenario(
     "unfixable",
     "the database is away: no runbook helps, levels 1, 2 and 3 are told",
     play,
-    factor=20.0,  # level 3 is told after an hour: three minutes
+    policy=sooner,
+    factor=20.0,  # level 3 is told after half an hour: 90 seconds
 )

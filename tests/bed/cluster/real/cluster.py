@@ -183,6 +183,8 @@ class RealCluster:
             _, writer = await asyncio.open_connection(self.places.network.node, parts.API_PORT)
         except ConnectionRefusedError:
             return True
+        except ConnectionResetError:
+            return False  # it ends at this moment
         writer.close()
         return False
 

@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from tests.bed import setup
+from tests.bed import go, setup
 from tests.bed.cluster.real import programs
 from tests.bed.process import BedError, run_tool
 
@@ -35,6 +35,6 @@ def require() -> None:
 def _go_is_new() -> bool:
     if shutil.which("go") is None:
         return False
-    said = run_tool("go", "env", "GOVERSION", env=programs.GO, cwd=Path("/")).stdout
+    said = run_tool("go", "env", "GOVERSION", env=go.ENVIRONMENT, cwd=Path("/")).stdout
     found = re.match(r"go1\.(\d+)", said)
     return found is not None and int(found[1]) >= GO_MINOR

