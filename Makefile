@@ -9,6 +9,8 @@ GIVEN = $(and $(KUBECONFIG),$(IMAGE))
 # left over at the end.
 TEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 E2E = $(BIN)/python -m pytest
+# What has a cluster for itself, one for each worker; the product's own tests need two, and quiet.
+CLUSTERS = $(E2E) -n 2 --dist loadfile --no-loadscope-reorder tests/contracts/cluster tests/e2e --ignore=tests/e2e/product
 CLUSTER = $(PYTHON) tests/bed/setup.py --cluster && $(BIN)/python -m tests.bed.cluster.real build --images
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check e2e bench generate pictures soak chaos
@@ -35,8 +37,7 @@ test: setup  ## everything but the linters and e2e, with real parts on loopback;
 
 e2e: setup  ## on a real Kubernetes with really built images; as root, an hour the first time, then half of one
 	@$(if $(GIVEN),echo 'e2e: what every cluster can show is shown on yours',$(CLUSTER))
-	$(if $(GIVEN),CLUSTER=given $(E2E) tests/e2e,CLUSTER=real $(E2E) tests/contracts/cluster)
-	$(if $(GIVEN),,$(TEST) tests/e2e --ignore=tests/e2e/product)
+	$(if $(GIVEN),CLUSTER=given $(E2E) tests/e2e,CLUSTER=real $(CLUSTERS))
 	$(if $(GIVEN),,$(E2E) tests/e2e/product)
 
 bench: setup  ## measure beside the peers; BENCH="scrape webhooks" picks, BENCH_JSON=FILE keeps the figures

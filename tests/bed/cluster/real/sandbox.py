@@ -21,6 +21,9 @@ DATA = "data"
 UPLINK = "uplink"
 NO_PROXY = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "")
 CONTROLLERS = ("cpu", "cpuset", "memory", "pids", "hugetlb")
+SHARES = {"cpu.shares": "10240", "cpu.weight": "1000"}
+"""Of the processors, for a bed's pods together: as much as ten other processes of this machine. By
+default it is as much as one, and then all pods wait for what the bed itself starts beside them."""
 STOPPED = (-signal.SIGTERM, -signal.SIGKILL)
 """How a process ends that was asked to."""
 END_SECONDS = guardian.PATIENCE_SECONDS + 5
@@ -183,11 +186,19 @@ def _make_groups(bed: str) -> None:
             (root / "cgroup.subtree_control").write_text(wanted)
             group.mkdir()
             (group / "cgroup.subtree_control").write_text(wanted)
+            _weigh(group)
             continue
         group.mkdir()
+        _weigh(group)
         for name in ("cpuset.cpus", "cpuset.mems"):  # empty in a new group, which refuses processes
             if (root / name).exists():
                 (group / name).write_text((root / name).read_text())
+
+
+def _weigh(group: Path) -> None:
+    for name, shares in SHARES.items():
+        if (group / name).exists():
+            (group / name).write_text(shares)
 
 
 def _connect(sandbox: Sandbox) -> None:
