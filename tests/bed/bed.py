@@ -24,7 +24,7 @@ from tests.bed.sinks import HttpSink, SmtpSink
 
 START_SECONDS = 60.0
 
-PAUSE = timedelta(milliseconds=200)
+PAUSE = timedelta(milliseconds=500)
 """Between two looks of whoever watches the bed."""
 
 
