@@ -10,8 +10,10 @@ GIVEN = $(and $(KUBECONFIG),$(IMAGE))
 TEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 E2E = $(BIN)/python -m pytest
 # What has a cluster for itself, one for each worker; the product's own tests need two, and quiet.
-CLUSTERS = $(E2E) -n 2 --dist loadfile --no-loadscope-reorder tests/contracts/cluster tests/e2e --ignore=tests/e2e/product
-CLUSTER = $(PYTHON) tests/bed/setup.py --cluster && $(BIN)/python -m tests.bed.cluster.real build --images
+CLUSTERS = $(E2E) -n 2 --dist loadfile --no-loadscope-reorder \
+	tests/contracts/cluster tests/e2e --ignore=tests/e2e/product
+# Built before the first test, since each build takes what there is of the processors.
+BUILT = $(PYTHON) tests/bed/setup.py --cluster && $(BIN)/python -m tests.bed.cluster.real build --images && $(BIN)/python -m tests.bed.opentofu
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check e2e bench generate pictures soak chaos
 
@@ -36,7 +38,7 @@ test: setup  ## everything but the linters and e2e, with real parts on loopback;
 	$(TEST) tests/scenarios tests/integration tests/contracts tests/consistency tests/unit
 
 e2e: setup  ## on a real Kubernetes with really built images; as root, an hour the first time, then half of one
-	@$(if $(GIVEN),echo 'e2e: what every cluster can show is shown on yours',$(CLUSTER))
+	@$(if $(GIVEN),echo 'e2e: what every cluster can show is shown on yours',$(BUILT))
 	$(if $(GIVEN),CLUSTER=given $(E2E) tests/e2e,CLUSTER=real $(CLUSTERS))
 	$(if $(GIVEN),,$(E2E) tests/e2e/product)
 

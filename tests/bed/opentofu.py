@@ -1,4 +1,4 @@
-"""A real OpenTofu, built once from its pinned Go module.
+"""A real OpenTofu, built once from its pinned Go module; as a program this builds it.
 
 No provider can be fetched with it, so what it manages is `terraform_data`, which is built in.
 """
@@ -23,3 +23,7 @@ def _build(out: Path) -> None:
 
 def _say(what: str) -> None:
     print(f"tofu: {what} …", flush=True)
+
+
+if __name__ == "__main__":
+    program()
