@@ -116,7 +116,10 @@ def _exporter(places: Places) -> Callable[[Document], None]:
         assert isinstance(collectors, dict)
         collectors["usage"]["enabled"] = False  # the simulated cluster measures nothing
         collectors["kubernetes"]["dns_names"] = ["localhost"]
-        collectors["http_probe"]["targets"][0]["url"] = f"{places.probe_url}/health"
+        [probe] = collectors["http_probe"]["targets"]
+        probe["url"] = f"{places.probe_url}/health"
+        for asked in (probe, collectors["app_metrics"]):
+            asked["timeout"] = asked["interval"]  # time passes faster here, answers do not come so
         collectors["security"]["enabled"] = False  # the simulation knows no rights and no TLS
         collectors["postgres"]["databases"] = [{"name": "taskmanager", "dsn": places.postgres_dsn}]
         # They would need the application's own database, which scenarios take away from it: each
