@@ -4,12 +4,18 @@ import base64
 import binascii
 import hmac
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
+from exporter.shared.clock import Clock, SystemClock
 from exporter.shared.errors import RunbookdError
 from responder.settings import Auth, Role
 
 RANK: dict[Role, int] = {"alertmanager": 0, "viewer": 1, "operator": 2, "admin": 3}
+
+GLANCE = timedelta(seconds=1)
+"""How long what was read of a secret's file lets somebody in without another look at it: webhooks
+come by the thousand a second, and the files are several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +41,15 @@ class SecretFile:
     path: Path
     _stamp: tuple[int, int] = (0, 0)
     _content: bytes = b""
+    _looked_at: float = float("-inf")
 
-    def read(self) -> bytes:
-        """Return the secret. Raises RunbookdError when it cannot be read or is empty."""
+    def read(self, now: float, age: timedelta = timedelta(0)) -> bytes:
+        """Return the secret as it was no longer than `age` before `now`, by the monotonic clock.
+
+        Raises RunbookdError when it cannot be read or is empty.
+        """
+        if now - self._looked_at < age.total_seconds():
+            return self._content
         try:
             stat = self.path.stat()
             stamp = (stat.st_mtime_ns, stat.st_ino)
@@ -47,6 +59,7 @@ class SecretFile:
             raise RunbookdError(f"a secret cannot be read: {error}") from error
         if not self._content:
             raise RunbookdError(f"the secret in {self.path} is empty")
+        self._looked_at = now
         return self._content
 
 
@@ -56,6 +69,7 @@ class Authenticator:
 
     auth: Auth
     insecure: bool = False
+    clock: Clock = field(default_factory=SystemClock)
     _secrets: dict[Path, SecretFile] = field(default_factory=dict)
 
     def check_secrets(self) -> None:
@@ -68,21 +82,25 @@ class Authenticator:
     def caller(self, authorization: str) -> Caller | None:
         """Return who the `Authorization` header belongs to, or None.
 
-        Every secret is compared each time, so that the time taken tells nothing.
+        Every secret is compared each time, so that the time taken tells nothing. A new secret
+        counts at once, an old one for another `GLANCE`.
         """
         if self.insecure:
             return Caller("anonymous", "operator", may_deliver=True)
+        return self._caller(authorization, GLANCE) or self._caller(authorization, timedelta(0))
+
+    def _caller(self, authorization: str, age: timedelta) -> Caller | None:
         scheme, _, given = authorization.partition(" ")
         found: Caller | None = None
         token_given = given.strip().encode(errors="surrogateescape")  # bytes as they came
         if scheme.lower() == "bearer":
             for token in self.auth.tokens:
-                if hmac.compare_digest(self._secret(token.token_file), token_given):
+                if hmac.compare_digest(self._secret(token.token_file, age), token_given):
                     found = Caller(token.name, token.role)
         elif scheme.lower() == "basic":
             username, password = _basic(given)
             for user in self.auth.basic:
-                right = hmac.compare_digest(self._secret(user.password_file), password)
+                right = hmac.compare_digest(self._secret(user.password_file, age), password)
                 if right and hmac.compare_digest(user.username.encode(), username):
                     found = Caller(user.username, user.role)
         return found
@@ -95,8 +113,9 @@ class Authenticator:
             if token.name == name
         ]
 
-    def _secret(self, path: Path) -> bytes:
-        return self._secrets.setdefault(path, SecretFile(path)).read()
+    def _secret(self, path: Path, age: timedelta = timedelta(0)) -> bytes:
+        file = self._secrets.setdefault(path, SecretFile(path))
+        return file.read(self.clock.monotonic(), age)
 
 
 def _basic(given: str) -> tuple[bytes, bytes]:

@@ -1,9 +1,14 @@
 """Who may do what, and who is let in without a token."""
 
+import itertools
+import os
+from pathlib import Path
+
 import pytest
 
-from responder.settings import Auth, Role
-from responder.web.auth import Authenticator, Caller
+from responder.settings import Auth, Role, Token
+from responder.web.auth import GLANCE, Authenticator, Caller
+from tests.fake_clients import FakeClock
 
 ROLES: tuple[Role, ...] = ("alertmanager", "viewer", "operator", "admin")
 MAY: dict[Role, set[Role]] = {
@@ -27,3 +32,37 @@ def test_without_any_token_a_loopback_delivers_and_operates_but_is_no_admin() ->
     caller = Authenticator(Auth(), insecure=True).caller("")
     assert caller is not None
     assert {each for each in ROLES if caller.may(each)} == {"alertmanager", "viewer", "operator"}
+
+
+def test_a_new_token_counts_at_once_and_an_old_one_for_another_second(tmp_path: Path) -> None:
+    file, clock = tmp_path / "token", FakeClock()
+    written = itertools.count(1)
+
+    def write(token: str) -> None:
+        file.write_text(token)
+        os.utime(file, (0, next(written)))  # the file system's own times move in larger steps
+
+    write("one")
+    tokens = (Token(name="ann", role="viewer", token_file=file),)
+    known = Authenticator(Auth(tokens=tokens), clock=clock)
+    ann = Caller("ann", "viewer")
+    assert known.caller("Bearer one") == ann
+    write("two")
+    assert known.caller("Bearer one") == ann
+    clock.advance(GLANCE.total_seconds())
+    assert known.caller("Bearer one") is None
+    assert known.caller("Bearer two") == ann
+    write("three")
+    assert known.caller("Bearer three") == ann
+    assert known.caller("Bearer two") is None
+
+
+def test_a_session_never_goes_by_an_old_token(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("one")
+    tokens = (Token(name="ann", role="viewer", token_file=file),)
+    known = Authenticator(Auth(tokens=tokens), clock=FakeClock())
+    assert known.caller("Bearer one") is not None
+    file.write_text("two")
+    os.utime(file, (0, 1))
+    assert known.secrets_of("ann") == [("viewer", b"two")]
