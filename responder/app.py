@@ -40,6 +40,7 @@ from responder.engine.launch import migrate_engine
 from responder.engine.services import Receiver, Services
 from responder.explain import Decision
 from responder.explain import simulate as decide
+from responder.gateways.alertmanager import AlertmanagerGateway
 from responder.gateways.http import HttpGateway
 from responder.gateways.kube import KubeGateway
 from responder.gateways.postgres import PostgresGateway
@@ -81,6 +82,16 @@ def lint(policies: Path, config: Path | None, rules: Path | None) -> list[Proble
     receivers = set(read_settings(config).receivers) if config else None
     problems = lint_policies(policies, known_actions(), receivers)
     return problems or (lint_alerts(policies, rules) if rules else [])
+
+
+def notes(config: Path | None) -> list[str]:
+    """Return what is no mistake and yet worth a thought. Raises ConfigError."""
+    if config is None or read_settings(config).alertmanagers:
+        return []
+    return [
+        f"{config}: no `alertmanagers`: what max_alerts cuts off opens no incident, and an end that "
+        "no webhook tells is never learned"
+    ]
 
 
 def explain(policies: Path, labels: Labels) -> Decision:
@@ -165,6 +176,8 @@ async def serve(path: Path, *, insecure_loopback: bool) -> None:
         tls = _guarded(app, settings.listen.web_config_file)
         server = await Server.start(app, settings.listen.address, settings.listen.port, tls=tls)
         closing.add("server", server.close)
+        if not settings.alertmanagers:
+            log.info("no_alertmanager_is_asked", setting="alertmanagers")
         log.info("listening", url=server.url, runbooks=len(policy.runbooks))
         await stop.wait()
         log.info("stopping")
@@ -237,6 +250,8 @@ async def _services(
     closing.add("kube", kube.close)
     query = PrometheusGateway(settings.prometheus)
     closing.add("query", query.close)
+    alertmanagers = AlertmanagerGateway(settings.alertmanagers)
+    closing.add("alertmanagers", alertmanagers.close)
     http = HttpGateway()
     closing.add("http", http.close)
     clock, metrics, boot = SystemClock(), ResponderMetrics(), uuid.uuid4().hex
@@ -250,6 +265,7 @@ async def _services(
         kube=kube,
         writer=kube,
         query=query,
+        alertmanagers=alertmanagers,
         databases=PostgresGateway({each.name: each.dsn_file for each in settings.databases}),
         http=http,
         metrics=metrics,

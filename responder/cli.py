@@ -112,6 +112,7 @@ def lint(
 ) -> None:
     """Check policies: one line for each mistake, with file:line:column. Exit code 1 if any."""
     from responder.app import lint as check  # noqa: PLC0415 - as in serve
+    from responder.app import notes  # noqa: PLC0415 - as in serve
 
     try:
         problems = check(policies, config, rules)
@@ -127,6 +128,8 @@ def lint(
         raise typer.Exit(1)
     if output is Output.TABLE:
         out.print(f"{policies}: no mistakes found")
+        for note in notes(config):
+            out.print(f"note: {note}", markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 from exporter.shared.config import Section
 from exporter.shared.kube import KubeReader
 from responder.domain.plan import Plan, Probe, Settled
+from responder.domain.reconciliation import Asked
 from responder.domain.values import JsonObject, Labels, Target
 
 ParamsT = TypeVar("ParamsT", bound=Section)
@@ -58,6 +59,19 @@ class MetricsQuery(Protocol):
         self, promql: str, start: datetime, end: datetime, step: timedelta
     ) -> Sequence[Track]:
         """Evaluate a range query, both ends included."""
+        ...
+
+
+class AlertmanagerQuery(Protocol):
+    """The API of every Alertmanager that delivers here."""
+
+    @property
+    def urls(self) -> Sequence[str]:
+        """Addresses of those that are asked; none at all: nobody is."""
+        ...
+
+    async def ask(self) -> Asked:
+        """Ask each once, at the same time. Raises nothing: failures are part of what came of it."""
         ...
 
 

@@ -52,6 +52,28 @@ class ResponderMetrics:
         self.alerts_truncated = counter(
             "alerts_truncated_total", "Alerts that Alertmanager cut off (max_alerts)."
         )
+        self.alerts_reconciled = counter(
+            "alerts_reconciled_total",
+            "Alerts that began or ended by what Alertmanager's API said; no webhook told of it.",
+            "status",
+        )
+        self.reconciliations = counter(
+            "reconciliations_total",
+            "Times that every Alertmanager was asked, by who answered: all, some or none.",
+            "answered",
+        )
+        self.alertmanager_failures = counter(
+            "alertmanager_failures_total",
+            "Questions that an Alertmanager did not answer: away, refused or malformed.",
+            "reason",
+        )
+        for each, values in (
+            (self.alerts_reconciled, ("firing", "resolved")),
+            (self.reconciliations, ("all", "some", "none")),
+            (self.alertmanager_failures, ("away", "refused", "malformed")),
+        ):
+            for value in values:
+                each.labels(value)
         self.last_intake = gauge(
             "last_intake_timestamp_seconds", "When a delivery was last stored; 0 before the first."
         )

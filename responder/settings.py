@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, JsonValue
 
@@ -32,6 +33,17 @@ def _of_a_person(name: str) -> str:
     return name
 
 
+def _of_http(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"{url!r} is no address like http://alertmanager:9093")
+    return url.rstrip("/")
+
+
+HttpUrl = Annotated[str, AfterValidator(_of_http)]
+"""The base of an HTTP API, without a slash at its end."""
+
+
 class Token(Section):
     """A bearer token; its name goes to the timeline."""
 
@@ -45,7 +57,7 @@ class Token(Section):
 class BasicUser(Section):
     """A basic-auth user, for Alertmanagers that cannot send bearer tokens."""
 
-    username: str
+    username: Annotated[str, AfterValidator(_of_a_person)]
     role: Role
     password_file: Path
 
@@ -78,6 +90,8 @@ class Engine(Section):
 
     audit_interval: Duration = timedelta(seconds=10)
     """How often the auditor looks for incidents and runs that nobody works on."""
+    reconcile_interval: Duration = timedelta(minutes=1)
+    """How often the leading replica compares what is open here with what the Alertmanagers list."""
     stuck_after: Duration = timedelta(minutes=1)
     """How long an inbox row or a message may wait before the auditor pages."""
     shutdown: Duration = timedelta(seconds=6)
@@ -129,6 +143,10 @@ class ResponderSettings(Section):
     """By default the pod's service account, else the user's kubeconfig."""
     prometheus: str = "http://127.0.0.1:9090"
     """Base URL of the Prometheus that verifications query."""
+    alertmanagers: tuple[HttpUrl, ...] = ()
+    """Base URLs of all Alertmanagers that deliver here, each peer by itself. Their API is asked for
+    what a webhook left out (`max_alerts`), for what none told of, and for what is over without a
+    word. None: what is cut off is counted, and people are told that it opened no incident."""
     databases: tuple[WatchedDatabase, ...] = ()
     """Servers whose activity is read as evidence."""
     policies: Path

@@ -1,7 +1,7 @@
 """Alerts as Alertmanager delivers them, parsed once at the boundary."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -48,3 +48,5 @@ class Delivery:
     truncated: int
     """Alerts that `max_alerts` cut off; above 0 the group is incomplete."""
     alerts: Sequence[Alert]
+    group_labels: Labels = field(default_factory=dict)
+    """What every alert of the group has in common by the route's `group_by`."""

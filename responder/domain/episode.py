@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from responder.domain.alert import Alert, AlertStatus
@@ -28,6 +28,10 @@ class Episode:
     last_seen_at: datetime
     ended_at: datetime | None = None
     """None while it is open."""
+    receiver: str = ""
+    """Alertmanager's name for us, under which it was delivered."""
+    held_by: str = ""
+    """Address of an Alertmanager whose API was seen to list it; empty: of none so far."""
 
     @property
     def is_reported(self) -> bool:
@@ -58,6 +62,10 @@ def holding(episodes: Sequence[Episode]) -> list[Episode]:
         for episode in episodes
         if episode.ended_at is None and gravity(episode.labels) == gravest
     ]
+
+
+A_TICK = timedelta(milliseconds=1)
+"""Alertmanager's API cuts times to this, its webhook does not: within it, two starts are one."""
 
 
 class Change(StrEnum):
@@ -93,7 +101,8 @@ def _firing(alert: Alert, open_episode: Episode | None, last_ended: Episode | No
         return Change.STALE
     if open_episode is None:
         return Change.OPEN
-    return Change.REFIRE if alert.starts_at > open_episode.starts_at else Change.REPEAT
+    jumped = alert.starts_at - open_episode.starts_at >= A_TICK
+    return Change.REFIRE if jumped else Change.REPEAT
 
 
 def _resolved(alert: Alert, open_episode: Episode | None, last_ended: Episode | None) -> Change:

@@ -33,13 +33,17 @@ async def tell(services: Services, tx: Transaction, why: Unusable, at: datetime)
     await messages.queue(tx, messages.on_call(services.policy), message, at)
 
 
-async def tell_truncated(services: Services, tx: Transaction, cut: int, at: datetime) -> None:
-    """Count the alerts that were cut off before they got here, and page once an hour."""
+async def tell_truncated(
+    services: Services, tx: Transaction, cut: int, problem: str, at: datetime
+) -> None:
+    """Count the alerts that were cut off, and page once an hour if some may still be unknown."""
     services.metrics.alerts_truncated.inc(cut)
+    if not problem:
+        return
     message = messages.audit(
         f"truncated:{at:%Y-%m-%dT%H}",
         "Alertmanager cuts alerts off",
-        f"A delivery left out {cut} alerts, and those opened no incident. "
+        f"A delivery left out {cut} alerts, and not all of them opened an incident: {problem}. "
         "Set max_alerts: 0 in its webhook_configs.",
     )
     await messages.queue(tx, messages.on_call(services.policy), message, at)

@@ -1,12 +1,12 @@
 """Inbox → episodes → incidents: what a delivered alert means, written in one transaction."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from exporter.shared.errors import PermanentError, RunbookdError, TransientError
 from exporter.shared.log import get_log
-from responder.domain.alert import Alert, AlertStatus, Delivery
+from responder.domain.alert import Alert, AlertStatus
 from responder.domain.dead_letter import DeadLetterReason, Unusable
 from responder.domain.episode import Change, Episode, classify, gravity
 from responder.domain.incident import Incident, IncidentStatus, RunStatus
@@ -14,7 +14,7 @@ from responder.domain.policy import Level, Policy, Runbook, match
 from responder.domain.target import NeedsOwner, Unresolvable, resolve
 from responder.domain.timeline import Fact, Kind, Phase
 from responder.domain.values import Target
-from responder.engine import dead_letters, messages
+from responder.engine import dead_letters, messages, reconciliation
 from responder.engine.envelope import MalformedDeliveryError, decode_delivery
 from responder.engine.services import Services
 from responder.store.database import Transaction
@@ -52,6 +52,10 @@ class Aimed:
     problem: str
     title: str = ""
     """Of the incident that it opens; by default the alert's name and its target."""
+    receiver: str = ""
+    """Under which it was delivered."""
+    learned: str = ""
+    """How it came to be known, where no webhook told of it: a sentence."""
 
 
 async def process_inbox(services: Services, between: Pause = go_on) -> set[int]:
@@ -100,9 +104,18 @@ async def _give_up(services: Services, item: InboxItem, why: Unusable) -> None:
 async def _process(services: Services, item: InboxItem) -> set[int]:
     try:
         delivery = decode_delivery(item.body)
-        ours, foreign = _by_cluster(delivery, services.settings.cluster)
+        rest = await reconciliation.cut_off(services, item, delivery)
+        ours, foreign = _by_cluster([*delivery.alerts, *rest.found], services.settings.cluster)
         last_try = item.attempts >= OWNER_TRIES
-        aimed = [await _aim(services, alert, last_try=last_try) for alert in ours]
+        learned = reconciliation.learned(item, rest)
+        aimed = [
+            replace(
+                await _aim(services, alert, last_try=last_try),
+                receiver=delivery.receiver,
+                learned=learned(alert),
+            )
+            for alert in ours
+        ]
     except MalformedDeliveryError as error:
         await _give_up(services, item, error.why)
         return set()
@@ -118,8 +131,11 @@ async def _process(services: Services, item: InboxItem) -> set[int]:
             incident_id = await _apply(services, tx, one, now)
             if incident_id is not None:
                 touched.add(incident_id)
+        if rest.again is not None:
+            await tx.inbox.retry_later(item.id, f"cut_off: {rest.problem}", now + rest.again)
+            return touched
         if delivery.truncated:
-            await dead_letters.tell_truncated(services, tx, delivery.truncated, now)
+            await dead_letters.tell_truncated(services, tx, delivery.truncated, rest.problem, now)
         if foreign:
             why = Unusable(DeadLetterReason.OTHER_CLUSTER, foreign)
             await dead_letters.keep(services, tx, item, why, now)
@@ -128,10 +144,10 @@ async def _process(services: Services, item: InboxItem) -> set[int]:
     return touched
 
 
-def _by_cluster(delivery: Delivery, cluster: str) -> tuple[list[Alert], str]:
+def _by_cluster(alerts: Sequence[Alert], cluster: str) -> tuple[list[Alert], str]:
     """Part the alerts of our cluster from those of another, which is named."""
-    ours = [alert for alert in delivery.alerts if alert.labels.get("cluster", cluster) == cluster]
-    others = {alert.labels.get("cluster", cluster) for alert in delivery.alerts} - {cluster}
+    ours = [alert for alert in alerts if alert.labels.get("cluster", cluster) == cluster]
+    others = {alert.labels.get("cluster", cluster) for alert in alerts} - {cluster}
     return ours, ", ".join(sorted(others))
 
 
@@ -190,21 +206,28 @@ async def _apply(services: Services, tx: Transaction, aimed: Aimed, now: datetim
         case Change.RESOLVE if episode is not None:
             at = alert.ends_at or now
             await tx.episodes.end(episode.id, at)
-            text = f"{alert.name} resolved."
+            text = f"{alert.name} resolved.{aimed.learned}"
             fact = _fact(alert, episode.id, Kind.ALERT_RESOLVED, Phase.RESOLUTION, text, now)
             await tx.timeline.add(episode.incident_id, fact)
+            _count(services, aimed)
             return episode.incident_id
         case _:
             return None
 
 
+def _count(services: Services, aimed: Aimed) -> None:
+    if aimed.learned:
+        services.metrics.alerts_reconciled.labels(aimed.alert.status.value).inc()
+
+
 async def _fire(services: Services, tx: Transaction, aimed: Aimed, now: datetime) -> int:
     episode = await join(services, tx, aimed, now)
     said = aimed.alert.annotations.get("summary", "")
-    text = f"{aimed.alert.name} fires{f': {said}' if said else ''}."
+    text = f"{aimed.alert.name} fires{f': {said}' if said else ''}.{aimed.learned}"
     kind, phase = Kind.ALERT_FIRING, Phase.DETECTION
     fact = _fact(aimed.alert, episode.id, kind, phase, text, now)
     await tx.timeline.add(episode.incident_id, fact)
+    _count(services, aimed)
     return episode.incident_id
 
 
@@ -236,6 +259,7 @@ async def join(services: Services, tx: Transaction, aimed: Aimed, now: datetime)
             starts_at=aimed.alert.starts_at,
             starts_at_text=aimed.alert.starts_at_text,
             last_seen_at=now,
+            receiver=aimed.receiver,
         )
     )
 

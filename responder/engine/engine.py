@@ -11,12 +11,14 @@ from exporter.shared.errors import RunbookdError
 from exporter.shared.log import get_log
 from responder.domain.incident import Incident, IncidentStatus, Run
 from responder.domain.policy import Runbook
+from responder.domain.reconciliation import Memory
 from responder.domain.values import Target
 from responder.engine import people, runs, workflows
 from responder.engine.auditor import audit
 from responder.engine.deliveries import process_inbox
 from responder.engine.launch import launch
 from responder.engine.outbox import deliver_due
+from responder.engine.reconciliation import reconcile
 from responder.engine.retention import prune
 from responder.engine.services import Services, bind
 
@@ -49,6 +51,7 @@ class Engine:
     _delivered_at: float = float("-inf")
     _roused: bool = False
     _pruned_at: float = float("-inf")
+    _memory: Memory = field(default_factory=Memory)
 
     async def start(self) -> None:
         """Launch the engine and take up what an earlier incarnation left.
@@ -64,6 +67,8 @@ class Engine:
         self._loop("outbox", self._work_outbox, self._outbox, IDLE)
         pause = self.services.settings.engine.audit_interval
         self._loop("auditor", self._work_audit, asyncio.Event(), pause)
+        every = self.services.settings.engine.reconcile_interval
+        self._loop("reconciliation", self._work_reconciliation, asyncio.Event(), every)
         self._loop("retention", self._work_retention, asyncio.Event(), pause)
 
     async def stop(self) -> None:
@@ -172,6 +177,13 @@ class Engine:
             return
         for finding in await audit(self.services):
             log.warning("audit", finding=finding.finding, what=finding.what)
+
+    async def _work_reconciliation(self) -> None:
+        if not (self.services.fleet.leads and self.services.alertmanagers.urls):
+            self._memory = Memory()
+            return
+        self._memory = await reconcile(self.services, self._memory)
+        self._inbox.set()
 
     async def _work_retention(self) -> None:
         began = self.services.clock.monotonic()

@@ -6,6 +6,7 @@ status, labels, fingerprint and start) must be there: nothing is guessed.
 """
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -45,6 +46,7 @@ class _Envelope(msgspec.Struct, rename="camel"):
     receiver: str = ""
     group_key: str = ""
     external_url: str = msgspec.field(default="", name="externalURL")
+    group_labels: dict[str, str] | None = None
     truncated_alerts: int = 0
 
 
@@ -65,7 +67,29 @@ def decode_delivery(body: bytes) -> Delivery:
         external_url=envelope.external_url,
         truncated=envelope.truncated_alerts,
         alerts=tuple(_alert(alert) for alert in envelope.alerts),
+        group_labels=envelope.group_labels or {},
     )
+
+
+def encode_delivery(receiver: str, alerts: Sequence[Alert]) -> bytes:
+    """Write alerts that no webhook brought as one would have brought them."""
+    envelope = _Envelope(
+        version=VERSION,
+        receiver=receiver,
+        alerts=[
+            _Alert(
+                status=alert.status.value,
+                labels=dict(alert.labels),
+                annotations=dict(alert.annotations),
+                starts_at=alert.starts_at_text,
+                ends_at=alert.ends_at.isoformat() if alert.ends_at else "",
+                fingerprint=alert.fingerprint,
+                generator_url=alert.generator_url,
+            )
+            for alert in alerts
+        ],
+    )
+    return msgspec.json.encode(envelope)
 
 
 def _envelope(body: bytes) -> _Envelope:

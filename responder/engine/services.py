@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from exporter.shared.clock import Clock
 from exporter.shared.config import Section
@@ -17,6 +17,7 @@ from exporter.shared.errors import RunbookdError
 from exporter.shared.kube import KubeReader
 from responder.contract import (
     ActionSpec,
+    AlertmanagerQuery,
     Databases,
     HttpPort,
     KubeWriter,
@@ -24,6 +25,7 @@ from responder.contract import (
     NotifierSpec,
 )
 from responder.domain.policy import Policy
+from responder.domain.reconciliation import Asked
 from responder.engine.fleet import Membership
 from responder.metrics import ResponderMetrics
 from responder.settings import ResponderSettings
@@ -76,6 +78,19 @@ class InFlight:
             pass  # what did not finish is done again, an effect only after asking the target
 
 
+@dataclass(slots=True)
+class LastAsked:
+    """What the Alertmanagers said when they were last asked."""
+
+    began: datetime = datetime.min.replace(tzinfo=UTC)
+    ended: datetime = datetime.min.replace(tzinfo=UTC)
+    asked: Asked | None = None
+
+    def set(self, began: datetime, ended: datetime, asked: Asked) -> None:
+        """Replace it."""
+        self.began, self.ended, self.asked = began, ended, asked
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything that the engine reaches, opened by the composition root."""
@@ -89,6 +104,7 @@ class Services:
     kube: KubeReader
     writer: KubeWriter
     query: MetricsQuery
+    alertmanagers: AlertmanagerQuery
     databases: Databases
     http: HttpPort
     metrics: ResponderMetrics
@@ -97,6 +113,7 @@ class Services:
     """This incarnation of the process: an intent of another one is probed before it is applied."""
 
     in_flight: InFlight = field(default_factory=InFlight)
+    last_asked: LastAsked = field(default_factory=LastAsked)
 
     def now(self) -> datetime:
         """Return the clock's time."""

@@ -1,14 +1,22 @@
 """Episodes; at most one is open per (cluster, fingerprint), and the database holds that."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import RowMapping, Select, insert, select, update
+from sqlalchemy import RowMapping, Select, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from responder.domain.episode import Episode
 from responder.domain.values import Labels
 from responder.store.rows import labels_value
 from responder.store.tables import episodes
+from responder.store.types import Micros
+
+AT_ONCE = 500
+"""Fingerprints in one statement: SQLite takes 32,766 parameters, and shorter ones are planned once."""
+
+NEWEST = 1000
+"""Episodes whose receivers are those of today."""
 
 
 def _episode(row: RowMapping) -> Episode:
@@ -24,6 +32,8 @@ def _episode(row: RowMapping) -> Episode:
         starts_at_text=row["starts_at_text"],
         last_seen_at=row["last_seen_at"],
         ended_at=row["ended_at"],
+        receiver=row["receiver"] or "",
+        held_by=row["held_by"] or "",
     )
 
 
@@ -63,6 +73,8 @@ class Episodes:
             starts_at_text=episode.starts_at_text,
             last_seen_at=episode.last_seen_at,
             ended_at=episode.ended_at,
+            receiver=episode.receiver,
+            held_by=episode.held_by,
         )
         result = await self._connection.execute(statement.returning(episodes))
         return _episode(result.mappings().one())
@@ -82,6 +94,46 @@ class Episodes:
         await self._connection.execute(
             update(episodes).where(episodes.c.id == episode_id).values(ended_at=ended_at)
         )
+
+    async def listed(self, episode_id: int, held_by: str) -> None:
+        """Record which Alertmanager was seen to list an open episode."""
+        await self._connection.execute(
+            update(episodes).where(episodes.c.id == episode_id).values(held_by=held_by)
+        )
+
+    async def open_of_cluster(self, cluster: str) -> list[Episode]:
+        """Return every open episode, also of incidents that are over."""
+        return await self._all(
+            select(episodes)
+            .where(episodes.c.cluster == cluster, episodes.c.ended_at.is_(None))
+            .order_by(episodes.c.id)
+        )
+
+    async def ends(self, cluster: str, fingerprints: Sequence[str]) -> dict[str, datetime]:
+        """Return when the newest closed episode of each alert ended, where there is one."""
+        found: dict[str, datetime] = {}
+        for start in range(0, len(fingerprints), AT_ONCE):
+            few = fingerprints[start : start + AT_ONCE]
+            rows = await self._connection.execute(
+                select(episodes.c.fingerprint, func.max(episodes.c.ended_at, type_=Micros))
+                .where(episodes.c.cluster == cluster, episodes.c.fingerprint.in_(few))
+                .where(episodes.c.ended_at.is_not(None))
+                .group_by(episodes.c.fingerprint)
+            )
+            found |= {fingerprint: ended_at for fingerprint, ended_at in rows}
+        return found
+
+    async def receivers(self, cluster: str) -> set[str]:
+        """Return the names under which the newest episodes were delivered."""
+        newest = (
+            select(episodes.c.receiver)
+            .where(episodes.c.cluster == cluster)
+            .order_by(episodes.c.id.desc())
+            .limit(NEWEST)
+            .subquery()
+        )
+        rows = await self._connection.execute(select(newest.c.receiver).distinct())
+        return {name for (name,) in rows if name}
 
     async def of_incident(self, incident_id: int) -> list[Episode]:
         """Return every episode of an incident, in the order they began here."""

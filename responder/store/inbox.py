@@ -86,6 +86,11 @@ class Inbox:
             .values(attempts=inbox.c.attempts + 1, error=error, not_before=not_before)
         )
 
+    async def waits(self, source: str) -> bool:
+        """Say whether something that `source` delivered is not yet worked on."""
+        statement = select(inbox.c.id).where(PENDING, inbox.c.source == source).limit(1)
+        return (await self._connection.execute(statement)).first() is not None
+
     async def depth(self) -> int:
         """Return how many wait."""
         statement = select(func.count()).select_from(inbox).where(PENDING)

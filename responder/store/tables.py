@@ -129,6 +129,8 @@ episodes = Table(
     Column("starts_at_text", Text, nullable=False),
     Column("last_seen_at", Micros, nullable=False),
     Column("ended_at", Micros),
+    Column("receiver", Text),
+    Column("held_by", Text),
     Index(
         "episodes_one_open_of_a_fingerprint",
         "cluster",

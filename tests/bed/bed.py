@@ -226,6 +226,7 @@ async def start(  # noqa: PLR0913 - as many as a bed has sides; all but the fold
             )
         )
         places.set_prometheus(prometheus.url)
+        places.alertmanager_url = alertmanager.url
         files = write_configuration(places, factor=factor, policies=policies)
         exporter = LocalProgram(
             "kpi-exporter",

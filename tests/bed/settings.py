@@ -30,6 +30,8 @@ class Places:
     pager_url: str
     mail_port: int
     prometheus_url: str = "http://127.0.0.1:1"
+    alertmanager_url: str = ""
+    """Whose API the responder asks; empty: nobody's."""
     responder_host: str = "127.0.0.1"
     mail_host: str = "127.0.0.1"
     store_dsn: str = ""
@@ -135,6 +137,7 @@ def _responder(places: Places) -> Callable[[Document], None]:
         document["kubeconfig"] = str(places.kubeconfig)
         document["data_dir"] = str(places.root / "responder")
         document["prometheus"] = places.prometheus_url
+        document["alertmanagers"] = [places.alertmanager_url] if places.alertmanager_url else []
         dsn_file = places.root / "taskmanager-dsn"
         dsn_file.write_text(places.postgres_dsn)
         document["databases"] = [{"name": "taskmanager", "dsn_file": str(dsn_file)}]

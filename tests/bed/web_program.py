@@ -74,6 +74,10 @@ class WebProgram:
         await self._stop()
         await self._start()
 
+    async def stop(self) -> None:
+        """Stop it; its address then refuses."""
+        await self._stop()
+
     async def _start(self) -> None:
         self._process = await Process.start(
             self._argv, log=self._log, name=self._name, env=self._env, ready=self._ready

@@ -3,24 +3,16 @@
 import json
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from exporter.shared.clock import SystemClock
-from exporter.shared.kube import KubeReader, Pod
+from exporter.shared.kube import Pod
 from responder.domain.policy import GateConfig, Level, Policy, TargetRule
 from responder.engine import deliveries
-from responder.engine.fleet import Alone
-from responder.engine.services import Services
-from responder.gateways.postgres import PostgresGateway
-from responder.metrics import ResponderMetrics
-from responder.settings import ResponderSettings
 from responder.store.database import Store
 from responder.store.inbox import NewDelivery
-
-if TYPE_CHECKING:
-    from responder.contract import HttpPort, KubeWriter, MetricsQuery
+from tests.bed.services import without_a_world
 
 LEVEL_1 = Level(timedelta(0), ("oncall-pager",))
 OWNER = TargetRule("workload", "$workload_type", "$namespace", "$workload", owner_of_pod=True)
@@ -31,25 +23,6 @@ class Broken:
 
     async def pod(self, namespace: str, name: str) -> Pod | None:
         raise KeyError(namespace, name)
-
-
-def services(store: Store) -> Services:
-    nothing = object()
-    return Services(
-        settings=ResponderSettings(policies=Path("none")),
-        clock=SystemClock(),
-        store=store,
-        policy=Policy({"workload": OWNER}, (), {"default": (LEVEL_1,)}, GateConfig()),
-        actions={},
-        receivers={},
-        kube=cast("KubeReader", Broken()),
-        writer=cast("KubeWriter", nothing),
-        databases=PostgresGateway({}),
-        query=cast("MetricsQuery", nothing),
-        http=cast("HttpPort", nothing),
-        metrics=ResponderMetrics(),
-        fleet=Alone(Path("none")),
-    )
 
 
 def delivery(**labels: str) -> NewDelivery:
@@ -69,7 +42,8 @@ async def test_a_delivery_that_breaks_our_code_holds_up_nothing_and_ends_as_a_de
     monkeypatch.setattr(deliveries, "RETRY", -deliveries.RETRY)  # due again at once
     store = await Store.open(f"sqlite:///{tmp_path / 'responder.db'}", migrate=True)
     try:
-        ours = services(store)
+        policy = Policy({"workload": OWNER}, (), {"default": (LEVEL_1,)}, GateConfig())
+        ours = without_a_world(store, policy, kube=Broken())
         async with store.transaction() as tx:
             await tx.inbox.append(delivery(alertname="A", namespace="default", pod="web-1"))
             await tx.inbox.append(delivery(alertname="B"))

@@ -53,6 +53,9 @@ def _episode(starts: float, ends: float | None = None) -> Episode:
         pytest.param(_alert(0), _episode(0), None, Change.REPEAT, id="repeat"),
         pytest.param(_alert(-1), _episode(0), None, Change.REPEAT, id="HA Prometheus, earlier"),
         pytest.param(_alert(9), _episode(0), None, Change.REFIRE, id="only startsAt jumped"),
+        pytest.param(
+            _alert(0.999 / 60_000), _episode(0), None, Change.REPEAT, id="API's start, webhook's"
+        ),
         pytest.param(_alert(0), _episode(9), _episode(0, 9), Change.STALE, id="before the refire"),
         pytest.param(_alert(0, 5), _episode(0), None, Change.RESOLVE, id="resolve"),
         pytest.param(_alert(-1, 5), _episode(0), None, Change.RESOLVE, id="resolve, HA"),

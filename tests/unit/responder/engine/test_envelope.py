@@ -9,7 +9,7 @@ import pytest
 from responder.domain.alert import AlertStatus
 from responder.domain.dead_letter import DeadLetterReason
 from responder.domain.values import Json, JsonObject
-from responder.engine.envelope import MalformedDeliveryError, decode_delivery
+from responder.engine.envelope import MalformedDeliveryError, decode_delivery, encode_delivery
 
 DATA = Path(__file__).parents[3] / "data"
 
@@ -49,6 +49,17 @@ def test_a_recorded_delivery_is_understood_whole() -> None:
     assert alert.labels["workload"] == "task-manager"
     assert alert.annotations["summary"].startswith("20 %")
     assert alert.generator_url.startswith("http://127.0.0.1:9090/graph")
+
+
+def test_what_the_group_has_in_common_is_kept() -> None:
+    assert decode_delivery(recorded("firing")).group_labels["alertname"] == "KpiErrorRatioHigh"
+
+
+@pytest.mark.parametrize("name", ["firing", "mixed", "resolved"])
+def test_a_delivery_of_our_own_says_what_the_webhook_would_have_said(name: str) -> None:
+    webhook = decode_delivery(recorded(name))
+    ours = decode_delivery(encode_delivery(webhook.receiver, webhook.alerts))
+    assert (ours.receiver, ours.alerts) == (webhook.receiver, webhook.alerts)
 
 
 def test_a_firing_alert_has_no_end_though_the_year_1_is_sent() -> None:

@@ -1,0 +1,243 @@
+"""What Alertmanager's API says now, against what is known here: what was missed, what is over.
+
+A webhook may be cut off (`max_alerts`), and a resolve may never be sent: Alertmanager forgets its
+alerts at a restart and tells nothing of what ends while it is silenced. Presence in the API is
+proof that an alert fires. Absence proves little, and only together: everybody who was asked has
+answered, had held this very alert before, has run for long enough to have been told of it anew, and
+has gone on not to list it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from responder.domain.alert import Alert, AlertStatus, Delivery
+from responder.domain.episode import Episode
+
+PATIENCE = timedelta(minutes=5)
+"""How long webhooks get to tell of something before the API is believed: a group's wait, interval
+and tries together are shorter with what Alertmanager ships."""
+
+ABSENT_FOR = timedelta(minutes=2)
+"""How long an alert must stay out of the list: behind one address there may be several peers, and
+one that has just started says for a minute that nothing fires."""
+
+AGAIN = timedelta(hours=1)
+"""When an alert that was taken in and is still unknown here is tried again: something is wrong with
+it, which people have been told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One alert that an Alertmanager holds, so that it fires."""
+
+    alert: Alert
+    receivers: frozenset[str]
+    """Whom the routes name for it."""
+    is_told: bool
+    """False while it is silenced or inhibited: it goes on, and nobody is to hear of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one Alertmanager said."""
+
+    url: str
+    started_at: datetime
+    resolve_timeout: timedelta
+    """Within this, a sender that names no end comes again."""
+    receivers: frozenset[str]
+    """All of its configuration."""
+    timed: frozenset[str]
+    """Receivers that are not told at certain times (`mute_time_intervals`,
+    `active_time_intervals`). The list of alerts does not say which times those are."""
+    held: Sequence[Held]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came of asking every Alertmanager once."""
+
+    answers: Sequence[Answer]
+    failures: Mapping[str, str] = field(default_factory=dict)
+    """Address → `<reason>: <detail>` of those that gave no answer."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everybody answered."""
+        return bool(self.answers) and not self.failures
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What `max_alerts` cut off a delivery, as far as it can be known."""
+
+    found: Sequence[Alert]
+    problem: str = ""
+    """Why more may have been cut off than was found; empty when nothing is missing."""
+
+
+def rest_of(delivery: Delivery, asked: Asked) -> Rest:
+    """Return the alerts of a truncated delivery's group that are not in it.
+
+    Cut off may also be what has resolved: the API does not list that, and it opens nothing. So
+    fewer may be found than were cut off, if only everybody was asked who could know.
+    """
+    group: dict[str, Alert] = {}
+    for held in _all(asked):
+        of_group = delivery.group_labels.items() <= held.alert.labels.items()
+        if held.is_told and of_group and delivery.receiver in held.receivers:
+            group.setdefault(held.alert.fingerprint, held.alert)
+    delivered = {alert.fingerprint: alert.status for alert in delivery.alerts}
+    found = [alert for name, alert in group.items() if name not in delivered]
+    if len(found) >= delivery.truncated:
+        return Rest(found)
+    if asked.failures:
+        return Rest(found, _told(asked.failures))
+    firing = {name for name, status in delivered.items() if status is AlertStatus.FIRING}
+    known = any(delivery.receiver in answer.receivers for answer in asked.answers)
+    if not known or (firing and not firing & group.keys()):
+        return Rest(found, "no Alertmanager that was asked knows the group")
+    return Rest(found)
+
+
+def _told(failures: Mapping[str, str]) -> str:
+    return "; ".join(f"{url}: {why}" for url, why in failures.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What is known here."""
+
+    cluster: str
+    open: Sequence[Episode]
+    """Those of alerts; what people report, no Alertmanager knows."""
+    ended: Mapping[str, datetime]
+    """Fingerprint → end of the newest episode that is over."""
+    receivers: frozenset[str]
+    """Names under which Alertmanagers deliver to us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What earlier rounds found. Lost at a restart, after which everything takes longer."""
+
+    absent: Mapping[str, datetime] = field(default_factory=dict)
+    """Fingerprint of an open episode → since when nobody lists it."""
+    taken: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    """(fingerprint, startsAt) of what was taken in → when."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What follows from one round."""
+
+    firing: Mapping[str, Sequence[Alert]]
+    """To be taken in, by receiver."""
+    over: Sequence[Episode]
+    """Resolved, without a word of it."""
+    held_by: Mapping[int, str]
+    """Episode → address that was seen to hold it, where that is news."""
+    memory: Memory
+
+
+def unknown(asked: Asked, here: Here) -> dict[str, tuple[str, Alert]]:
+    """Return what fires there for us and has no open episode: fingerprint → receiver, alert.
+
+    With several Alertmanagers the earliest start stands, as within one of them.
+    """
+    known = {episode.fingerprint for episode in here.open}
+    found: dict[str, tuple[str, Alert]] = {}
+    for answer in asked.answers:
+        ours = here.receivers - answer.timed
+        for held in answer.held:
+            alert, to = held.alert, sorted(ours & held.receivers)
+            of_us = alert.labels.get("cluster", here.cluster) == here.cluster
+            if not (held.is_told and to and of_us) or alert.fingerprint in known:
+                continue
+            before = found.get(alert.fingerprint)
+            if before is None or alert.starts_at < before[1].starts_at:
+                found[alert.fingerprint] = (to[0], alert)
+    return found
+
+
+def decide(asked: Asked, here: Here, memory: Memory, *, now: datetime) -> Findings:
+    """Say what was missed and what is over."""
+    firing: dict[str, list[Alert]] = {}
+    taken = {key: at for key, at in memory.taken.items() if now - at < AGAIN}
+    for name, (receiver, alert) in unknown(asked, here).items():
+        ended = here.ended.get(name)
+        key = (name, alert.starts_at_text)
+        if key in taken or now - max(alert.starts_at, ended or alert.starts_at) < PATIENCE:
+            continue
+        taken[key] = now
+        firing.setdefault(receiver, []).append(_since(ended, alert))
+    listed = _listed(asked)
+    absent = _absent(asked, here, memory, listed, now)
+    over = [
+        episode
+        for episode in here.open
+        if episode.fingerprint in absent
+        and now - absent[episode.fingerprint] >= ABSENT_FOR
+        and _had_time(asked, episode, now)
+    ]
+    return Findings(
+        firing=firing,
+        over=over,
+        held_by={
+            episode.id: listed[episode.fingerprint]
+            for episode in here.open
+            if episode.fingerprint in listed
+            and episode.held_by not in {answer.url for answer in asked.answers}
+        },
+        memory=Memory(absent, taken),
+    )
+
+
+def _since(ended: datetime | None, alert: Alert) -> Alert:
+    """Return an alert that starts no earlier than the end of what was known of it.
+
+    It came back under its old start: Prometheus could not reach Alertmanager for a while, say. By
+    that start a delivery of it would be taken for one that is late.
+    """
+    if ended is None or ended <= alert.starts_at:
+        return alert
+    return replace(alert, starts_at=ended, starts_at_text=ended.isoformat())
+
+
+def _listed(asked: Asked) -> dict[str, str]:
+    """Return what anybody lists, whoever is told of it: fingerprint → address."""
+    return {
+        held.alert.fingerprint: answer.url
+        for answer in reversed(asked.answers)
+        for held in answer.held
+    }
+
+
+def _absent(
+    asked: Asked, here: Here, memory: Memory, listed: Mapping[str, str], now: datetime
+) -> dict[str, datetime]:
+    """Return what nobody lists any more of those who did: fingerprint → since when."""
+    if not asked.is_whole or not all(_is_settled(answer, now) for answer in asked.answers):
+        return {}
+    urls = {answer.url for answer in asked.answers}
+    return {
+        episode.fingerprint: memory.absent.get(episode.fingerprint, now)
+        for episode in here.open
+        if episode.held_by in urls and episode.fingerprint not in listed
+    }
+
+
+def _is_settled(answer: Answer, now: datetime) -> bool:
+    """Say whether it has run for long enough that every sender came again."""
+    return now - answer.started_at >= PATIENCE + answer.resolve_timeout
+
+
+def _had_time(asked: Asked, episode: Episode, now: datetime) -> bool:
+    """Say whether the last delivery is so long ago that a webhook should have told the end."""
+    longest = max(answer.resolve_timeout for answer in asked.answers)
+    return now - episode.last_seen_at >= PATIENCE + longest
+
+
+def _all(asked: Asked) -> Iterable[Held]:
+    return (held for answer in asked.answers for held in answer.held)
