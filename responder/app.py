@@ -88,10 +88,8 @@ def notes(config: Path | None) -> list[str]:
     """Return what is no mistake and yet worth a thought. Raises ConfigError."""
     if config is None or read_settings(config).alertmanagers:
         return []
-    return [
-        f"{config}: no `alertmanagers`: what max_alerts cuts off opens no incident, and an end that "
-        "no webhook tells is never learned"
-    ]
+    lost = "what max_alerts cuts off opens no incident, an end that no webhook tells is not learned"
+    return [f"{config}: no `alertmanagers`: {lost}"]
 
 
 def explain(policies: Path, labels: Labels) -> Decision:

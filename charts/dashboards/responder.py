@@ -92,11 +92,14 @@ INTAKE = Row(
         ),
         Lines(
             title="What could not be used",
-            about="Kept as dead letters, or cut off by Alertmanager (max_alerts).",
+            about="Kept as dead letters, cut off (max_alerts), or learned from Alertmanager's API.",
             unit="short",
             queries=(
                 Query(counted("dead_letters_total", "reason"), "dead letter: {{reason}}"),
                 Query(counted("alerts_truncated_total"), "alerts cut off"),
+                Query(
+                    counted("alerts_reconciled_total", "status"), "learned by asking: {{status}}"
+                ),
             ),
             stacked=True,
             width=8,

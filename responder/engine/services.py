@@ -78,12 +78,15 @@ class InFlight:
             pass  # what did not finish is done again, an effect only after asking the target
 
 
+NEVER = datetime.min.replace(tzinfo=UTC)
+
+
 @dataclass(slots=True)
 class LastAsked:
     """What the Alertmanagers said when they were last asked."""
 
-    began: datetime = datetime.min.replace(tzinfo=UTC)
-    ended: datetime = datetime.min.replace(tzinfo=UTC)
+    began: datetime = NEVER
+    ended: datetime = NEVER
     asked: Asked | None = None
 
     def set(self, began: datetime, ended: datetime, asked: Asked) -> None:

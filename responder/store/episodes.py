@@ -13,7 +13,7 @@ from responder.store.tables import episodes
 from responder.store.types import Micros
 
 AT_ONCE = 500
-"""Fingerprints in one statement: SQLite takes 32,766 parameters, and shorter ones are planned once."""
+"""Fingerprints in one statement; SQLite takes 32,766 parameters."""
 
 NEWEST = 1000
 """Episodes whose receivers are those of today."""
@@ -111,16 +111,17 @@ class Episodes:
 
     async def ends(self, cluster: str, fingerprints: Sequence[str]) -> dict[str, datetime]:
         """Return when the newest closed episode of each alert ended, where there is one."""
+        newest = func.max(episodes.c.ended_at, type_=Micros).label("ended_at")
         found: dict[str, datetime] = {}
         for start in range(0, len(fingerprints), AT_ONCE):
             few = fingerprints[start : start + AT_ONCE]
             rows = await self._connection.execute(
-                select(episodes.c.fingerprint, func.max(episodes.c.ended_at, type_=Micros))
+                select(episodes.c.fingerprint, newest)
                 .where(episodes.c.cluster == cluster, episodes.c.fingerprint.in_(few))
                 .where(episodes.c.ended_at.is_not(None))
                 .group_by(episodes.c.fingerprint)
             )
-            found |= {fingerprint: ended_at for fingerprint, ended_at in rows}
+            found |= {row.fingerprint: row.ended_at for row in rows}
         return found
 
     async def receivers(self, cluster: str) -> set[str]:

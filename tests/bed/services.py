@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from exporter.shared.clock import Clock, SystemClock
-from exporter.shared.kube import KubeReader
 from responder.domain.policy import Policy
 from responder.engine.fleet import Alone
 from responder.engine.services import Services
@@ -14,6 +13,7 @@ from responder.settings import ResponderSettings
 from responder.store.database import Store
 
 if TYPE_CHECKING:
+    from exporter.shared.kube import KubeReader
     from responder.contract import AlertmanagerQuery, HttpPort, KubeWriter, MetricsQuery
 
 

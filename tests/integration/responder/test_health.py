@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from responder.domain.dead_letter import Unusable
+from responder.domain.policy import GateConfig, Policy
 from responder.engine.engine import IDLE, Engine
 from responder.settings import Auth, Token
 from responder.store.database import Store
@@ -21,8 +22,10 @@ from responder.web.webhook import alerts_handler
 from tests.bed import responder as beds
 from tests.bed.postgres import Postgres
 from tests.bed.process import wait_until
+from tests.bed.services import without_a_world
 from tests.integration.responder.intake.conftest import GOOD
-from tests.integration.responder.test_inbox import services
+
+POLICY = Policy({}, (), {}, GateConfig())
 
 
 async def get(session: aiohttp.ClientSession, path: str) -> tuple[int, str]:
@@ -88,7 +91,7 @@ async def test_while_the_store_is_away_everything_says_so_and_metrics_go_on(
 async def served(tmp_path: Path) -> AsyncIterator[tuple[Engine, aiohttp.ClientSession]]:
     """Serve an engine that was not started, and an intake that ends with its first delivery."""
     store = await Store.open(f"sqlite:///{tmp_path / 'responder.db'}", migrate=True)
-    engine = Engine(services(store))
+    engine = Engine(without_a_world(store, POLICY))
 
     async def no_page(_why: Unusable, _number: int) -> None:
         raise AssertionError("nothing is malformed")

@@ -4,10 +4,11 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from exporter.shared.clock import SystemClock
 from responder.domain.alert import AlertStatus
@@ -19,10 +20,8 @@ from responder.engine.envelope import decode_delivery
 from responder.engine.reconciliation import SOURCE, TRIES, reconcile
 from responder.engine.services import Services
 from responder.gateways.alertmanager import AlertmanagerGateway
-from tests.bed import responder as beds
 from tests.bed.alertmanager import Alertmanager
-from tests.bed.process import free_port, wait_until
-from tests.bed.service import Service
+from tests.bed.process import wait_until
 from tests.bed.services import without_a_world
 from tests.integration.responder.intake.conftest import Receiver
 
@@ -40,6 +39,7 @@ class ShiftedClock(SystemClock):
     def __init__(self) -> None:
         self.ahead = timedelta(0)
 
+    @override
     def now(self) -> datetime:
         return super().now() + self.ahead
 
@@ -94,8 +94,10 @@ class Ground:
     async def said(self) -> list[str]:
         """Return every line of every timeline."""
         async with self.receiver.store.reading() as tx:
-            incidents = await tx.incidents.list(None, 100)
-            return [fact.text for one in incidents for fact in await tx.timeline.of_incident(one.id)]
+            lines = [
+                await tx.timeline.of_incident(one.id) for one in await tx.incidents.list(None, 100)
+            ]
+        return [fact.text for facts in lines for fact in facts]
 
     async def pages(self) -> list[str]:
         """Return the texts that would be sent to people."""
@@ -269,45 +271,3 @@ async def test_what_nobody_can_be_asked_for_is_asked_again_and_then_paged(
         (page,) = await on.pages()
         assert "left out 2 alerts" in page
         assert "away: " in page
-
-
-async def test_a_responder_asks_by_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    port = free_port()
-    config = {
-        "route": {"receiver": "cut", "group_by": ["alertname"], "group_wait": "0s"},
-        "receivers": [
-            {
-                "name": "cut",
-                "webhook_configs": [
-                    {
-                        "url": f"http://127.0.0.1:{port}/api/v1/alerts",
-                        "max_alerts": 1,
-                        "http_config": {
-                            "authorization": {
-                                "credentials_file": str(tmp_path / "alertmanager-token")
-                            }
-                        },
-                    }
-                ],
-            }
-        ],
-    }
-    server = Alertmanager.start(tmp_path, config)
-    monkeypatch.setenv("RESPONDER__ALERTMANAGERS", json.dumps([server.url]))
-    monkeypatch.setenv("RESPONDER__ENGINE__RECONCILE_INTERVAL", "1s")
-    async with (
-        beds.start(tmp_path) as alone,
-        Service.start(port, [alone.responder.url]),
-        server,
-    ):
-        await server.post_alerts([an_alert(number) for number in (1, 2, 3)])
-
-        async def known() -> bool:
-            _, page = await alone.call("GET", "/metrics")
-            found = 'responder_alerts_reconciled_total{status="firing"} 2.0' in str(page)
-            rounds = 'responder_reconciliations_total{answered="all"} ' in str(page)
-            return found and rounds and 'answered="all"} 1.0' not in str(page)
-
-        await wait_until(known, 20, "two alerts are learned, and it goes on asking")
