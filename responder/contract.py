@@ -70,8 +70,11 @@ class AlertmanagerQuery(Protocol):
         """Addresses of those that are asked; none at all: nobody is."""
         ...
 
-    async def ask(self) -> Asked:
-        """Ask each once, at the same time. Raises nothing: failures are part of what came of it."""
+    async def ask(self, *, by_group: bool = False) -> Asked:
+        """Ask each once, at the same time; `by_group`, what each group holds and not each server.
+
+        Raises nothing: failures are part of what came of it.
+        """
         ...
 
 

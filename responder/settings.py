@@ -146,7 +146,8 @@ class ResponderSettings(Section):
     alertmanagers: tuple[HttpUrl, ...] = ()
     """Base URLs of all Alertmanagers that deliver here, each peer by itself. Their API is asked for
     what a webhook left out (`max_alerts`), for what none told of, and for what is over without a
-    word. None: what is cut off is counted, and people are told that it opened no incident."""
+    word. Nothing that fires is learned for a receiver of whom no webhook came within a week. None:
+    what is cut off is counted, and people are told that it opened no incident."""
     databases: tuple[WatchedDatabase, ...] = ()
     """Servers whose activity is read as evidence."""
     policies: Path

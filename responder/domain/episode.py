@@ -29,7 +29,7 @@ class Episode:
     ended_at: datetime | None = None
     """None while it is open."""
     receiver: str = ""
-    """Alertmanager's name for us, under which it was delivered."""
+    """Alertmanager's name for us, under which a webhook told of it; empty: none did."""
     held_by: str = ""
     """Address of an Alertmanager whose API was seen to list it; empty: of none so far."""
 

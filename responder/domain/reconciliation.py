@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 
 from responder.domain.alert import Alert, AlertStatus, Delivery
 from responder.domain.episode import Episode
+from responder.domain.values import Labels
 
 PATIENCE = timedelta(minutes=5)
 """How long webhooks get to tell of something before the API is believed: a group's wait, interval
-and tries together are shorter with what Alertmanager ships."""
+and tries together are shorter with rules/alertmanager.yaml."""
 
 ABSENT_FOR = timedelta(minutes=2)
 """How long an alert must stay out of the list: behind one address there may be several peers, and
@@ -25,6 +26,10 @@ one that has just started says for a minute that nothing fires."""
 AGAIN = timedelta(hours=1)
 """When an alert that was taken in and is still unknown here is tried again: something is wrong with
 it, which people have been told."""
+
+OURS_FOR = timedelta(days=7)
+"""How long a receiver is taken for ours after its last webhook: its alerts may go to somebody else
+today, and the API does not say to whom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,9 @@ class Held:
     """Whom the routes name for it."""
     is_told: bool
     """False while it is silenced or inhibited: it goes on, and nobody is to hear of it."""
+    group: Labels | None = None
+    """What its group has in common, where it was asked for by group: then it is held once for each
+    group, whose receiver alone is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +93,8 @@ def rest_of(delivery: Delivery, asked: Asked) -> Rest:
     """
     group: dict[str, Alert] = {}
     for held in _all(asked):
-        of_group = delivery.group_labels.items() <= held.alert.labels.items()
-        if held.is_told and of_group and delivery.receiver in held.receivers:
+        of_group = held.group == delivery.group_labels and delivery.receiver in held.receivers
+        if held.is_told and of_group:
             group.setdefault(held.alert.fingerprint, held.alert)
     delivered = {alert.fingerprint: alert.status for alert in delivery.alerts}
     found = [alert for name, alert in group.items() if name not in delivered]
@@ -115,7 +123,7 @@ class Here:
     ended: Mapping[str, datetime]
     """Fingerprint → end of the newest episode that is over."""
     receivers: frozenset[str]
-    """Names under which Alertmanagers deliver to us."""
+    """Names under which Alertmanagers delivered to us within `OURS_FOR`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,23 +149,38 @@ class Findings:
     memory: Memory
 
 
-def unknown(asked: Asked, here: Here) -> dict[str, tuple[str, Alert]]:
-    """Return what fires there for us and has no open episode: fingerprint → receiver, alert.
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """What fires there for us and has no open episode."""
 
-    With several Alertmanagers the earliest start stands, as within one of them.
+    alert: Alert
+    receiver: str
+    resolve_timeout: timedelta
+    """Of the Alertmanager that lists it."""
+
+
+def unknown(asked: Asked, here: Here, *, now: datetime) -> dict[str, Unknown]:
+    """Return what fires there for us and is unknown here, by fingerprint.
+
+    With several Alertmanagers the earliest start stands, as within one of them. What any of them
+    keeps silent is left out: a silence reaches the others late, and an inhibition never does. One
+    that has just started may not know yet what inhibits, so that it is not believed at first.
     """
-    known = {episode.fingerprint for episode in here.open}
-    found: dict[str, tuple[str, Alert]] = {}
+    left_out = {episode.fingerprint for episode in here.open}
+    left_out |= {held.alert.fingerprint for held in _all(asked) if not held.is_told}
+    found: dict[str, Unknown] = {}
     for answer in asked.answers:
+        if now - answer.started_at < PATIENCE:
+            continue
         ours = here.receivers - answer.timed
         for held in answer.held:
             alert, to = held.alert, sorted(ours & held.receivers)
             of_us = alert.labels.get("cluster", here.cluster) == here.cluster
-            if not (held.is_told and to and of_us) or alert.fingerprint in known:
+            if not (to and of_us) or alert.fingerprint in left_out:
                 continue
             before = found.get(alert.fingerprint)
-            if before is None or alert.starts_at < before[1].starts_at:
-                found[alert.fingerprint] = (to[0], alert)
+            if before is None or alert.starts_at < before.alert.starts_at:
+                found[alert.fingerprint] = Unknown(alert, to[0], answer.resolve_timeout)
     return found
 
 
@@ -165,13 +188,14 @@ def decide(asked: Asked, here: Here, memory: Memory, *, now: datetime) -> Findin
     """Say what was missed and what is over."""
     firing: dict[str, list[Alert]] = {}
     taken = {key: at for key, at in memory.taken.items() if now - at < AGAIN}
-    for name, (receiver, alert) in unknown(asked, here).items():
-        ended = here.ended.get(name)
+    for name, one in unknown(asked, here, now=now).items():
+        alert = _since(here.ended.get(name), one.alert)
+        came_back = alert.starts_at > one.alert.starts_at
         key = (name, alert.starts_at_text)
-        if key in taken or now - max(alert.starts_at, ended or alert.starts_at) < PATIENCE:
+        if key in taken or now - alert.starts_at < _wait(one, came_back=came_back):
             continue
         taken[key] = now
-        firing.setdefault(receiver, []).append(_since(ended, alert))
+        firing.setdefault(one.receiver, []).append(alert)
     listed = _listed(asked)
     absent = _absent(asked, here, memory, listed, now)
     over = [
@@ -192,6 +216,19 @@ def decide(asked: Asked, here: Here, memory: Memory, *, now: datetime) -> Findin
         },
         memory=Memory(absent, taken),
     )
+
+
+def _wait(one: Unknown, *, came_back: bool) -> timedelta:
+    """Return how long after its start presence is no proof that a webhook is missing.
+
+    Under a start before the end that is known here it may only be left over: an Alertmanager that
+    did not hear of the end lists the alert until its `resolve_timeout` is over. This does not cover
+    a sender that names a later end itself. Prometheus names one that is four evaluation or resend
+    intervals ahead, the longer of the two: by Alertmanager's own timeout of five minutes that is
+    more than the wait where rules are evaluated every three minutes or less often. There an alert
+    that is over may open once more, until it is listed no longer.
+    """
+    return PATIENCE + one.resolve_timeout if came_back else PATIENCE
 
 
 def _since(ended: datetime | None, alert: Alert) -> Alert:
@@ -217,15 +254,19 @@ def _listed(asked: Asked) -> dict[str, str]:
 def _absent(
     asked: Asked, here: Here, memory: Memory, listed: Mapping[str, str], now: datetime
 ) -> dict[str, datetime]:
-    """Return what nobody lists any more of those who did: fingerprint → since when."""
+    """Return what nobody lists any more of those who did: fingerprint → since when.
+
+    A delivery that comes in between begins it anew: what it told is newer than the absence.
+    """
     if not asked.is_whole or not all(_is_settled(answer, now) for answer in asked.answers):
         return {}
     urls = {answer.url for answer in asked.answers}
-    return {
-        episode.fingerprint: memory.absent.get(episode.fingerprint, now)
-        for episode in here.open
-        if episode.held_by in urls and episode.fingerprint not in listed
-    }
+    absent: dict[str, datetime] = {}
+    for episode in here.open:
+        if episode.held_by in urls and episode.fingerprint not in listed:
+            since = memory.absent.get(episode.fingerprint, now)
+            absent[episode.fingerprint] = now if since < episode.last_seen_at else since
+    return absent
 
 
 def _is_settled(answer: Answer, now: datetime) -> bool:

@@ -34,6 +34,8 @@ LAST_TRY = 4
 
 RETRY = timedelta(seconds=2)
 
+BREATH = timedelta(milliseconds=500)
+"""Longest pause between two rows: what took longer has waited for a server, not kept us busy."""
 
 Pause = Callable[[timedelta], Awaitable[None]]
 
@@ -53,7 +55,7 @@ class Aimed:
     title: str = ""
     """Of the incident that it opens; by default the alert's name and its target."""
     receiver: str = ""
-    """Under which it was delivered."""
+    """Under which a webhook delivered it; empty for what a round found."""
     learned: str = ""
     """How it came to be known, where no webhook told of it: a sentence."""
 
@@ -61,7 +63,7 @@ class Aimed:
 async def process_inbox(services: Services, between: Pause = go_on) -> set[int]:
     """Work through what is in the inbox, oldest first; return the incidents touched.
 
-    `between` two rows is awaited with the time that the one before took.
+    `between` two rows is awaited with the time that the one before took, up to `BREATH`.
 
     A row is done in the same transaction as what it led to, so a crash repeats it and a repeat
     changes nothing.
@@ -69,13 +71,14 @@ async def process_inbox(services: Services, between: Pause = go_on) -> set[int]:
     touched: set[int] = set()
     async with services.store.aside() as tx:
         items = await tx.inbox.claim(services.fleet.executor, BATCH, services.now())
+    asking = reconciliation.Asking(services)
     spent = timedelta(0)
     for item in items:
         if spent:
-            await between(spent)
+            await between(min(spent, BREATH))
         began = services.clock.monotonic()
         try:
-            touched |= await _process(services, item)
+            touched |= await _process(services, item, asking)
         except RunbookdError:  # the store is away: nothing behind it would fare better
             raise
         except Exception as error:  # our own mistake must not hold up the alerts behind it
@@ -101,17 +104,19 @@ async def _give_up(services: Services, item: InboxItem, why: Unusable) -> None:
         await tx.inbox.failed(item.id, str(why), now)
 
 
-async def _process(services: Services, item: InboxItem) -> set[int]:
+async def _process(
+    services: Services, item: InboxItem, asking: reconciliation.Asking
+) -> set[int]:
     try:
         delivery = decode_delivery(item.body)
-        rest = await reconciliation.cut_off(services, item, delivery)
+        rest = await asking.cut_off(item, delivery)
         ours, foreign = _by_cluster([*delivery.alerts, *rest.found], services.settings.cluster)
         last_try = item.attempts >= OWNER_TRIES
         learned = reconciliation.learned(item, rest)
         aimed = [
             replace(
                 await _aim(services, alert, last_try=last_try),
-                receiver=delivery.receiver,
+                receiver="" if item.source == reconciliation.SOURCE else delivery.receiver,
                 learned=learned(alert),
             )
             for alert in ours
@@ -201,9 +206,10 @@ async def _apply(services: Services, tx: Transaction, aimed: Aimed, now: datetim
             return await _fire(services, tx, aimed, now)
         case Change.REPEAT if episode is not None:
             # Its start stays: with two Prometheus it moves back and forth, which is no refire.
-            await tx.episodes.seen(episode.id, now, alert.annotations, episode.starts_at)
+            told = replace(episode, last_seen_at=now, annotations=alert.annotations)
+            await tx.episodes.seen(replace(told, receiver=aimed.receiver or episode.receiver))
             return episode.incident_id
-        case Change.RESOLVE if episode is not None:
+        case Change.RESOLVE if episode is not None and not _is_overruled(aimed, episode):
             at = alert.ends_at or now
             await tx.episodes.end(episode.id, at)
             text = f"{alert.name} resolved.{aimed.learned}"
@@ -213,6 +219,12 @@ async def _apply(services: Services, tx: Transaction, aimed: Aimed, now: datetim
             return episode.incident_id
         case _:
             return None
+
+
+def _is_overruled(aimed: Aimed, episode: Episode) -> bool:
+    """Say whether an end is only inferred, and a webhook told of a firing since it was."""
+    ends_at = aimed.alert.ends_at
+    return bool(aimed.learned) and ends_at is not None and episode.last_seen_at > ends_at
 
 
 def _count(services: Services, aimed: Aimed) -> None:

@@ -13,6 +13,7 @@ from exporter.shared.log import get_log
 from responder.domain.alert import Alert, AlertStatus, Delivery
 from responder.domain.episode import Episode
 from responder.domain.reconciliation import (
+    OURS_FOR,
     Asked,
     Findings,
     Here,
@@ -41,11 +42,7 @@ RETRY = timedelta(seconds=2)
 """To the second try; longer to each later one."""
 
 FRESH = timedelta(seconds=5)
-"""How long an answer holds for deliveries that came before it was asked for. A storm of deliveries
-that are cut off asks once for all that wait."""
-
-FAILED = timedelta(seconds=1)
-"""How long that holds where somebody gave no answer: those that wait must not each wait for it."""
+"""How long what everybody answered holds for deliveries that had come before the question."""
 
 CUT_OFF = " Learned from Alertmanager's API: its webhook had been cut off."
 UNTOLD = " Learned from Alertmanager's API: no webhook had told of it."
@@ -59,23 +56,41 @@ class CutOff(Rest):
     """Leave the delivery in the inbox for so long: somebody gave no answer."""
 
 
-async def cut_off(services: Services, item: InboxItem, delivery: Delivery) -> CutOff:
-    """Return what `max_alerts` left out of a delivery; nothing where it left nothing out."""
-    if not delivery.truncated:
-        return CutOff(())
-    if not services.alertmanagers.urls:
-        return CutOff((), "no Alertmanager is asked (`alertmanagers` in the settings)")
-    asked = await _asked_since(services, item.received_at)
-    rest = rest_of(delivery, asked)
-    log.warning(
-        "alerts_cut_off",
-        receiver=delivery.receiver,
-        cut_off=delivery.truncated,
-        found=len(rest.found),
-        problem=rest.problem,
-    )
-    again = RETRY * (item.attempts + 1) if rest.problem and asked.failures else None
-    return CutOff(rest.found, rest.problem, again if item.attempts + 1 < TRIES else None)
+class Asking:
+    """Asks for what was cut off deliveries that are worked on one after the other.
+
+    All of them had come before the first question, so that one answer serves a storm. Where
+    somebody gives no answer the others do not wait for it again: each is put off to a later try.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._asked = Asked(())
+        self._until: datetime | None = None
+
+    async def cut_off(self, item: InboxItem, delivery: Delivery) -> CutOff:
+        """Return what `max_alerts` left out of a delivery; nothing where it left nothing out."""
+        if not delivery.truncated:
+            return CutOff(())
+        if not self._services.alertmanagers.urls:
+            return CutOff((), "no Alertmanager is asked (`alertmanagers` in the settings)")
+        asked = await self._answers()
+        rest = rest_of(delivery, asked)
+        log.warning(
+            "alerts_cut_off",
+            receiver=delivery.receiver,
+            cut_off=delivery.truncated,
+            found=len(rest.found),
+            problem=rest.problem,
+        )
+        again = RETRY * (item.attempts + 1) if rest.problem and asked.failures else None
+        return CutOff(rest.found, rest.problem, again if item.attempts + 1 < TRIES else None)
+
+    async def _answers(self) -> Asked:
+        if self._until is None or (self._asked.is_whole and self._services.now() >= self._until):
+            self._asked = await _ask(self._services, by_group=True)
+            self._until = self._services.now() + FRESH
+        return self._asked
 
 
 def learned(item: InboxItem, rest: Rest) -> Callable[[Alert], str]:
@@ -99,9 +114,9 @@ async def reconcile(services: Services, memory: Memory) -> Memory:
             cluster=cluster,
             open=[one for one in await tx.episodes.open_of_cluster(cluster) if not one.is_reported],
             ended={},
-            receivers=frozenset(await tx.episodes.receivers(cluster)),
+            receivers=frozenset(await tx.episodes.receivers(cluster, now - OURS_FOR)),
         )
-        ended = await tx.episodes.ends(cluster, list(unknown(asked, here)))
+        ended = await tx.episodes.ends(cluster, list(unknown(asked, here, now=now)))
     findings = decide(asked, replace(here, ended=ended), memory, now=now)
     bodies = list(_bodies(findings))
     if bodies or findings.held_by:
@@ -139,27 +154,16 @@ def _over(episode: Episode, since: datetime) -> Alert:
     )
 
 
-async def _asked_since(services: Services, at: datetime) -> Asked:
-    """Return what was asked for after `at`, from memory while that is fresh."""
-    last, now = services.last_asked, services.now()
-    if last.asked is not None and at <= last.began:
-        fresh = FRESH if last.asked.is_whole else FAILED
-        if now - last.ended < fresh:
-            return last.asked
-    return await _ask(services)
-
-
-async def _ask(services: Services) -> Asked:
-    began, before = services.now(), services.last_asked.asked
-    asked = await services.alertmanagers.ask()
+async def _ask(services: Services, *, by_group: bool = False) -> Asked:
+    asked = await services.alertmanagers.ask(by_group=by_group)
     for failure in asked.failures.values():
         services.metrics.alertmanager_failures.labels(failure.partition(":")[0]).inc()
     answered = "all" if asked.is_whole else "some" if asked.answers else "none"
     services.metrics.reconciliations.labels(answered).inc()
-    failed_before = set(before.failures) if before else set()
-    for url in asked.failures.keys() - failed_before:
+    for url in asked.failures.keys() - services.unanswering:
         log.warning("alertmanager_gives_no_answer", url=url, error=asked.failures[url])
-    for url in failed_before - asked.failures.keys():
+    for url in services.unanswering - asked.failures.keys():
         log.info("alertmanager_answers_again", url=url)
-    services.last_asked.set(began, services.now(), asked)
+    services.unanswering.clear()
+    services.unanswering.update(asked.failures)
     return asked

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from exporter.shared.clock import Clock
 from exporter.shared.config import Section
@@ -25,7 +25,6 @@ from responder.contract import (
     NotifierSpec,
 )
 from responder.domain.policy import Policy
-from responder.domain.reconciliation import Asked
 from responder.engine.fleet import Membership
 from responder.metrics import ResponderMetrics
 from responder.settings import ResponderSettings
@@ -78,22 +77,6 @@ class InFlight:
             pass  # what did not finish is done again, an effect only after asking the target
 
 
-NEVER = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(slots=True)
-class LastAsked:
-    """What the Alertmanagers said when they were last asked."""
-
-    began: datetime = NEVER
-    ended: datetime = NEVER
-    asked: Asked | None = None
-
-    def set(self, began: datetime, ended: datetime, asked: Asked) -> None:
-        """Replace it."""
-        self.began, self.ended, self.asked = began, ended, asked
-
-
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything that the engine reaches, opened by the composition root."""
@@ -116,7 +99,8 @@ class Services:
     """This incarnation of the process: an intent of another one is probed before it is applied."""
 
     in_flight: InFlight = field(default_factory=InFlight)
-    last_asked: LastAsked = field(default_factory=LastAsked)
+    unanswering: set[str] = field(default_factory=set)
+    """Addresses of Alertmanagers that gave no answer when they were last asked."""
 
     def now(self) -> datetime:
         """Return the clock's time."""

@@ -5,7 +5,7 @@ what has resolved is not listed.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -19,6 +19,7 @@ import yaml
 from exporter.shared.config import parse_duration
 from responder.domain.alert import Alert, AlertStatus
 from responder.domain.reconciliation import Answer, Asked, Held
+from responder.domain.values import Labels
 
 DEADLINE = timedelta(seconds=5)
 """For both questions to one server. A delivery that was cut off waits for it, and those behind."""
@@ -28,6 +29,13 @@ LIMIT_BYTES = 64 * 1024 * 1024
 
 RESOLVE_TIMEOUT = timedelta(minutes=5)
 """Alertmanager's own, where the configuration names none."""
+
+BY_ALERT = "/api/v2/alerts"
+"""All that a server holds."""
+
+BY_GROUP = "/api/v2/alerts/groups"
+"""The same as its groups hold it, which is what webhooks are made of. For a moment after a reload
+of the configuration they are not yet filled."""
 
 LISTED = {"active": "true", "silenced": "true", "inhibited": "true", "unprocessed": "true"}
 
@@ -66,6 +74,12 @@ class _Alert(msgspec.Struct, rename="camel"):
     receivers: list[_Named]
     annotations: dict[str, str] | None = None
     generator_url: str = msgspec.field(default="", name="generatorURL")
+
+
+class _Group(msgspec.Struct):
+    labels: dict[str, str]
+    receiver: _Named
+    alerts: list[_Alert]
 
 
 class _Config(msgspec.Struct):
@@ -116,9 +130,10 @@ class AlertmanagerGateway:
         """Close every connection."""
         await self._session.close()
 
-    async def ask(self) -> Asked:
+    async def ask(self, *, by_group: bool = False) -> Asked:
         """Ask each once, at the same time; who gave no answer stands among the failures."""
-        found = await asyncio.gather(*(self._one(url) for url in self.urls))
+        path, read = (BY_GROUP, _by_group) if by_group else (BY_ALERT, _by_alert)
+        found = await asyncio.gather(*(self._one(url, path, read) for url in self.urls))
         return Asked(
             answers=[each for each in found if isinstance(each, Answer)],
             failures={
@@ -128,13 +143,13 @@ class AlertmanagerGateway:
             },
         )
 
-    async def _one(self, url: str) -> Answer | str:
+    async def _one(self, url: str, path: str, read: Callable[[bytes], list[Held]]) -> Answer | str:
         try:
             async with asyncio.timeout(self._deadline.total_seconds()):
                 # In this order: one that is started anew between the two says so in the second.
-                alerts = await self._get(f"{url}/api/v2/alerts", LISTED)
+                alerts = await self._get(f"{url}{path}", LISTED)
                 status = await self._get(f"{url}/api/v2/status", {})
-            return self._answer(url, alerts, status)
+            return self._answer(url, read(alerts), status)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return f"{Failure.AWAY}: {type(error).__name__}"
         except _FailedError as error:
@@ -155,7 +170,7 @@ class AlertmanagerGateway:
                 raise _FailedError(Failure.REFUSED, f"it answered {answer.status}")
             return bytes(body)
 
-    def _answer(self, url: str, alerts: bytes, status: bytes) -> Answer:
+    def _answer(self, url: str, held: list[Held], status: bytes) -> Answer:
         told = msgspec.json.decode(status, type=_Status)
         text, known = self._read.get(url, ("", _Configuration()))
         if text != told.config.original:
@@ -167,7 +182,7 @@ class AlertmanagerGateway:
             resolve_timeout=known.resolve_timeout,
             receivers=known.receivers,
             timed=known.timed,
-            held=[_held(each) for each in msgspec.json.decode(alerts, type=list[_Alert])],
+            held=held,
         )
 
 
@@ -176,7 +191,22 @@ def _shown(url: str) -> str:
     return urlsplit(url)._replace(netloc=urlsplit(url).netloc.rpartition("@")[2]).geturl()
 
 
-def _held(alert: _Alert) -> Held:
+def _by_alert(body: bytes) -> list[Held]:
+    return [
+        _held(each, {receiver.name for receiver in each.receivers})
+        for each in msgspec.json.decode(body, type=list[_Alert])
+    ]
+
+
+def _by_group(body: bytes) -> list[Held]:
+    return [
+        _held(each, {group.receiver.name}, group.labels)
+        for group in msgspec.json.decode(body, type=list[_Group])
+        for each in group.alerts
+    ]
+
+
+def _held(alert: _Alert, receivers: set[str], group: Labels | None = None) -> Held:
     return Held(
         alert=Alert(
             fingerprint=alert.fingerprint,
@@ -188,8 +218,9 @@ def _held(alert: _Alert) -> Held:
             ends_at=None,
             generator_url=alert.generator_url,
         ),
-        receivers=frozenset(receiver.name for receiver in alert.receivers),
+        receivers=frozenset(receivers),
         is_told=alert.status.state == "active",
+        group=group,
     )
 
 

@@ -15,8 +15,8 @@ from responder.store.types import Micros
 AT_ONCE = 500
 """Fingerprints in one statement; SQLite takes 32,766 parameters."""
 
-NEWEST = 1000
-"""Episodes whose receivers are those of today."""
+NEWEST = 10_000
+"""Episodes that are looked through for receivers, however many are kept."""
 
 
 def _episode(row: RowMapping) -> Episode:
@@ -79,14 +79,17 @@ class Episodes:
         result = await self._connection.execute(statement.returning(episodes))
         return _episode(result.mappings().one())
 
-    async def seen(
-        self, episode_id: int, at: datetime, annotations: Labels, starts_at: datetime
-    ) -> None:
-        """Record another delivery of an open episode; `starts_at` may have moved backwards."""
+    async def seen(self, episode: Episode) -> None:
+        """Record what another delivery of an open episode changed: when, by whom, and its words."""
         await self._connection.execute(
             update(episodes)
-            .where(episodes.c.id == episode_id)
-            .values(last_seen_at=at, annotations=labels_value(annotations), starts_at=starts_at)
+            .where(episodes.c.id == episode.id)
+            .values(
+                last_seen_at=episode.last_seen_at,
+                annotations=labels_value(episode.annotations),
+                starts_at=episode.starts_at,
+                receiver=episode.receiver,
+            )
         )
 
     async def end(self, episode_id: int, ended_at: datetime) -> None:
@@ -124,16 +127,18 @@ class Episodes:
             found |= {row.fingerprint: row.ended_at for row in rows}
         return found
 
-    async def receivers(self, cluster: str) -> set[str]:
-        """Return the names under which the newest episodes were delivered."""
+    async def receivers(self, cluster: str, since: datetime) -> set[str]:
+        """Return the names under which webhooks told of episodes after `since`."""
         newest = (
-            select(episodes.c.receiver)
+            select(episodes.c.receiver, episodes.c.last_seen_at)
             .where(episodes.c.cluster == cluster)
             .order_by(episodes.c.id.desc())
             .limit(NEWEST)
             .subquery()
         )
-        rows = await self._connection.execute(select(newest.c.receiver).distinct())
+        rows = await self._connection.execute(
+            select(newest.c.receiver).where(newest.c.last_seen_at >= since).distinct()
+        )
         return {name for (name,) in rows if name}
 
     async def of_incident(self, incident_id: int) -> list[Episode]:

@@ -9,13 +9,16 @@ import pytest
 from exporter.shared.clock import SystemClock
 from exporter.shared.kube import Pod
 from responder.domain.policy import GateConfig, Level, Policy, TargetRule
-from responder.engine import deliveries
+from responder.domain.reconciliation import Asked
+from responder.engine import deliveries, reconciliation
 from responder.store.database import Store
 from responder.store.inbox import NewDelivery
 from tests.bed.services import without_a_world
+from tests.fake_clients import FakeClock
 
 LEVEL_1 = Level(timedelta(0), ("oncall-pager",))
 OWNER = TargetRule("workload", "$workload_type", "$namespace", "$workload", owner_of_pod=True)
+POLICY = Policy({"workload": OWNER}, (), {"default": (LEVEL_1,)}, GateConfig())
 
 
 class Broken:
@@ -25,7 +28,52 @@ class Broken:
         raise KeyError(namespace, name)
 
 
-def delivery(**labels: str) -> NewDelivery:
+class Hanging:
+    """An Alertmanager that takes a question and never answers it."""
+
+    urls = ("http://alertmanager",)
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.asked = 0
+        self._clock = clock
+
+    async def ask(self, *, by_group: bool = False) -> Asked:
+        assert by_group
+        self.asked += 1
+        self._clock.advance(5)
+        return Asked((), {self.urls[0]: "away: TimeoutError"})
+
+
+async def test_one_that_hangs_is_waited_for_once_by_all_that_was_cut_off(tmp_path: Path) -> None:
+    pauses: list[timedelta] = []
+    clock = FakeClock()
+    hanging = Hanging(clock)
+
+    async def between(pause: timedelta) -> None:
+        pauses.append(pause)
+        clock.advance(pause.total_seconds())
+
+    store = await Store.open(f"sqlite:///{tmp_path / 'responder.db'}", migrate=True)
+    try:
+        ours = without_a_world(store, POLICY, alertmanagers=hanging, clock=clock)
+        async with store.transaction() as tx:
+            await tx.inbox.append(delivery(cut=2, alertname="A"))
+            await tx.inbox.append(delivery(cut=2, alertname="B", severity="info"))
+            await tx.inbox.append(delivery(cut=2, alertname="C", severity="info", replica="c"))
+            await tx.inbox.append(delivery())
+        began = clock.monotonic()
+        assert len(await deliveries.process_inbox(ours, between)) == 4
+        assert hanging.asked == 1
+        assert pauses == [deliveries.BREATH]
+        assert clock.monotonic() - began == 5 + deliveries.BREATH.total_seconds()
+        clock.advance(reconciliation.RETRY.total_seconds())
+        await deliveries.process_inbox(ours, between)
+        assert hanging.asked == 2, "a later try asks anew"
+    finally:
+        await store.close()
+
+
+def delivery(cut: int = 0, **labels: str) -> NewDelivery:
     now = SystemClock().now()
     alert = {
         "status": "firing",
@@ -33,7 +81,8 @@ def delivery(**labels: str) -> NewDelivery:
         "startsAt": now.isoformat(),
         "fingerprint": f"{len(labels):016x}",
     }
-    return NewDelivery(now, "test", json.dumps({"version": "4", "alerts": [alert]}).encode())
+    body = {"version": "4", "truncatedAlerts": cut, "alerts": [alert]}
+    return NewDelivery(now, "test", json.dumps(body).encode())
 
 
 async def test_a_delivery_that_breaks_our_code_holds_up_nothing_and_ends_as_a_dead_letter(
@@ -42,8 +91,7 @@ async def test_a_delivery_that_breaks_our_code_holds_up_nothing_and_ends_as_a_de
     monkeypatch.setattr(deliveries, "RETRY", -deliveries.RETRY)  # due again at once
     store = await Store.open(f"sqlite:///{tmp_path / 'responder.db'}", migrate=True)
     try:
-        policy = Policy({"workload": OWNER}, (), {"default": (LEVEL_1,)}, GateConfig())
-        ours = without_a_world(store, policy, kube=Broken())
+        ours = without_a_world(store, POLICY, kube=Broken())
         async with store.transaction() as tx:
             await tx.inbox.append(delivery(alertname="A", namespace="default", pod="web-1"))
             await tx.inbox.append(delivery(alertname="B"))

@@ -1,6 +1,7 @@
 """Alertmanager's API as the real one speaks it, and what goes wrong on the way."""
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -79,6 +80,40 @@ async def test_the_real_one_says_what_fires_for_whom_and_since_when_it_runs(
     assert before - timedelta(seconds=1) < said.started_at < SystemClock().now()
     assert said.resolve_timeout == timedelta(minutes=7)
     assert (set(said.receivers), set(said.timed)) == ({"web.dot", "other"}, {"other", "web.dot"})
+
+
+async def test_the_real_one_says_by_group_what_it_tells_whom_in_one_delivery(
+    tmp_path: Path,
+) -> None:
+    starts = datetime(2026, 1, 1, tzinfo=UTC)
+    route = {"receiver": "web.dot", "group_by": ["alertname", "pod"]}
+    other = {"receiver": "other", "group_by": ["alertname"]}
+    both = [other | {"matchers": ['team="o"'], "continue": True}, {"receiver": "web.dot"}]
+    receivers = [{"name": "web.dot"}, {"name": "other"}]
+    config = {"route": route | {"routes": both}, "receivers": receivers}
+    async with Alertmanager.start(tmp_path, config) as server:
+        gateway = AlertmanagerGateway([server.url])
+        await server.post_alerts(
+            [
+                alert("A", starts),
+                alert("A", starts, pod="web-1"),
+                alert("A", starts, pod="web-1", team="o"),
+                alert("Over", starts) | {"endsAt": starts.isoformat()},
+            ]
+        )
+
+        async def listed() -> list[Said]:
+            asked = await gateway.ask(by_group=True)
+            return [each for each in asked.answers if len(each.held) == 4]
+
+        (said,) = await wait_until(listed, 10, "every group is there")
+        await gateway.close()
+    groups = Counter(
+        (*held.receivers, *sorted((held.group or {}).items())) for held in said.held if held.is_told
+    )
+    name, pod = ("alertname", "A"), ("pod", "web-1")
+    assert groups == {("web.dot", name): 1, ("web.dot", name, pod): 2, ("other", name): 1}
+    assert set(said.receivers) == {"web.dot", "other"}
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from exporter.shared.clock import SystemClock
 from responder.domain.alert import AlertStatus
 from responder.domain.episode import Episode
 from responder.domain.policy import GateConfig, Level, Policy
-from responder.domain.reconciliation import ABSENT_FOR, Memory
+from responder.domain.reconciliation import ABSENT_FOR, OURS_FOR, Memory
+from responder.domain.values import Labels
 from responder.engine.deliveries import process_inbox
 from responder.engine.envelope import decode_delivery
 from responder.engine.reconciliation import SOURCE, TRIES, reconcile
@@ -78,6 +79,12 @@ class Ground:
         await wait_until(waits, 10, "a delivery came")
         await self.work()
 
+    async def told_again(self) -> None:
+        """Deliver by webhook once more that everything fires that is open, and work on it."""
+        body = webhook(*((one.fingerprint, one.labels) for one in await episodes(self)))
+        assert (await self.receiver.post(body))[0] == 200
+        await self.work()
+
     async def work(self) -> None:
         await process_inbox(self.services)
 
@@ -118,6 +125,20 @@ def an_alert(number: int) -> dict[str, object]:
     }
 
 
+def webhook(*alerts: tuple[str, Labels]) -> bytes:
+    """Return a delivery of what fires: fingerprint and labels of each; its start has all digits."""
+    told = [
+        {
+            "status": "firing",
+            "labels": dict(labels),
+            "startsAt": STARTS.isoformat(),
+            "fingerprint": fingerprint,
+        }
+        for fingerprint, labels in alerts
+    ]
+    return json.dumps({"version": "4", "receiver": "web.dot", "alerts": told}).encode()
+
+
 @asynccontextmanager
 async def ground(receiver: Receiver, root: Path, **hook: object) -> AsyncIterator[Ground]:
     """Run an Alertmanager that delivers to `receiver` in its own way."""
@@ -152,24 +173,8 @@ async def test_what_a_delivery_left_out_is_learned_with_it_and_nobody_is_paged(
         assert on.counted("alerts_reconciled_total", status="firing") == 2
         assert on.counted("alerts_truncated_total") == 2
         # The webhook tells the same start in full, which is no refire.
-        again = json.dumps(
-            {
-                "version": "4",
-                "receiver": "web.dot",
-                "alerts": [
-                    {
-                        "status": "firing",
-                        "labels": episode.labels,
-                        "startsAt": STARTS.isoformat(),
-                        "fingerprint": episode.fingerprint,
-                    }
-                    for episode in await episodes(on)
-                ],
-            }
-        )
         before = len(await on.said())
-        assert (await receiver.post(again.encode()))[0] == 200
-        await on.work()
+        await on.told_again()
         assert len(await on.said()) == before
 
 
@@ -238,6 +243,7 @@ async def test_a_firing_that_never_came_is_taken_in_once_the_webhook_has_had_its
         async with receiver.store.transaction() as tx:
             (one,) = await tx.episodes.open_of_cluster("default")
             await tx.episodes.end(one.id, one.starts_at)  # as if it had never been
+        on.clock.ahead = HOUR  # the server has run for long enough
         on.memory = await reconcile(on.services, on.memory)
         (row,) = await receiver.inbox()
         assert row.source == SOURCE
@@ -248,6 +254,52 @@ async def test_a_firing_that_never_came_is_taken_in_once_the_webhook_has_had_its
         assert (on.memory, len(await receiver.inbox())) == (before, 1)
         await on.work()
         assert await on.open() == ["1"]
+        assert [one.receiver for one in await episodes(on)] == [""]
+        await on.told_again()
+        assert [one.receiver for one in await episodes(on)] == ["web.dot"]
+
+
+async def test_what_is_only_learned_is_no_sign_that_its_receiver_still_delivers_here(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    async with ground(receiver, tmp_path, url="http://127.0.0.1:1") as on:  # to somebody else
+        assert (await receiver.post(webhook(("0" * 16, {"number": "0"}))))[0] == 200
+        await on.work()
+        await on.fires(1)
+        on.clock.ahead = HOUR
+        await on.round()
+        assert await on.open() == ["0", "1"], "within a week it may be ours"
+        await on.fires(2)
+        on.clock.ahead = OURS_FOR + HOUR / 2
+        await on.round()
+        assert await on.open() == ["0", "1"]
+
+
+async def test_an_end_that_is_inferred_overrules_no_firing_that_was_told_since(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    async with ground(receiver, tmp_path, send_resolved=False) as on:
+        await on.fires(1)
+        await on.delivered()
+        await on.round()
+        await on.is_over(1)
+        for ahead in (HOUR, HOUR + ABSENT_FOR):
+            on.clock.ahead = ahead
+            on.memory = await reconcile(on.services, on.memory)
+        (row,) = await receiver.inbox()
+        assert decode_delivery(row.body).alerts[0].status is AlertStatus.RESOLVED
+        async with receiver.store.transaction() as tx:  # it waits, and a webhook overtakes it
+            await tx.inbox.retry_later(row.id, "", on.clock.now() + ABSENT_FOR)
+        await on.told_again()
+        assert await receiver.inbox() != []
+        on.clock.ahead += ABSENT_FOR
+        await on.work()
+        assert (await receiver.inbox(), await on.open()) == ([], ["1"])
+        for ahead in (2 * HOUR, 2 * HOUR + ABSENT_FOR):
+            assert await on.open() == ["1"]
+            on.clock.ahead = ahead
+            await on.round()
+        assert await on.open() == [], "it stays away"
 
 
 async def test_what_nobody_can_be_asked_for_is_asked_again_and_then_paged(

@@ -123,19 +123,31 @@ async def test_one_episode_is_open_per_fingerprint_and_the_last_end_is_known(
         async with store.transaction() as tx:
             await tx.episodes.start(an_episode(number))
     async with store.transaction() as tx:
-        await tx.episodes.seen(episode.id, minutes(1), {"summary": "30 % fail"}, minutes(-1))
+        seen = replace(
+            episode,
+            last_seen_at=minutes(1),
+            annotations={"summary": "30 % fail"},
+            starts_at=minutes(-1),
+            receiver="web.dot",
+        )
+        await tx.episodes.seen(seen)
         await tx.episodes.end(episode.id, minutes(2))
         ended = await tx.episodes.last_ended("test", fingerprint)
         again = await tx.episodes.start(an_episode(number))
         assert await tx.episodes.of_incident(number) == [ended, again]
         assert await tx.episodes.open_of_incident(number) == [again]
-    assert ended == replace(
-        episode,
-        last_seen_at=minutes(1),
-        annotations={"summary": "30 % fail"},
-        starts_at=minutes(-1),
-        ended_at=minutes(2),
-    )
+    assert ended == replace(seen, ended_at=minutes(2))
+
+
+async def test_receivers_are_those_whose_webhooks_told_of_an_episode_of_late(store: Store) -> None:
+    told = {"early": 1, "late": 2, "later": 3, "": 3}
+    async with store.transaction() as tx:
+        number = await opened(tx)
+        for name, at in told.items():
+            one = replace(an_episode(number), receiver=name, last_seen_at=minutes(at))
+            await tx.episodes.end((await tx.episodes.start(one)).id, minutes(at))
+        assert await tx.episodes.receivers("test", minutes(2)) == {"late", "later"}
+        assert await tx.episodes.receivers("elsewhere", minutes(0)) == set()
 
 
 async def test_runs_are_numbered_and_their_steps_count_over_all_of_them(store: Store) -> None:

@@ -23,6 +23,7 @@ from responder.domain.reconciliation import (
     decide,
     rest_of,
 )
+from responder.domain.values import Labels
 
 NOW = datetime(2026, 8, 1, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -30,6 +31,8 @@ OLD = NOW - timedelta(hours=3)
 RESOLVE_TIMEOUT = timedelta(minutes=7)
 A, B = "http://a:9093", "http://b:9093"
 OURS = frozenset({"runbookd"})
+A_SECOND = timedelta(seconds=1)
+GROUP = {"alertname": "G"}
 NOTHING = Memory()
 
 
@@ -45,8 +48,8 @@ def an_alert(name: str, starts: datetime = OLD, **labels: str) -> Alert:
     )
 
 
-def held(alert: Alert, *receivers: str, is_told: bool = True) -> Held:
-    return Held(alert, frozenset(receivers) or OURS, is_told)
+def held(alert: Alert, *receivers: str, is_told: bool = True, group: Labels | None = None) -> Held:
+    return Held(alert, frozenset(receivers) or OURS, is_told, group)
 
 
 def says(*holds: Held, url: str = A, up: timedelta = DAY, timed: Sequence[str] = ()) -> Answer:
@@ -96,9 +99,16 @@ def test_what_fires_there_for_us_and_is_unknown_here_is_taken_in() -> None:
     assert sorted(taken(found)) == ["a", "b"]
 
 
+def test_what_any_of_them_keeps_silent_is_not_taken_in() -> None:
+    silent = says(held(an_alert("a"), is_told=False), held(an_alert("b")))
+    asked = Asked([says(held(an_alert("a")), held(an_alert("b")), url=B), silent])
+    assert taken(findings(asked, here())) == ["b"]
+
+
 @pytest.mark.parametrize(
     "answer",
     [
+        pytest.param(says(held(an_alert("a")), up=PATIENCE / 2), id="it may not yet inhibit it"),
         pytest.param(says(held(an_alert("a"), is_told=False)), id="silenced or inhibited"),
         pytest.param(says(held(an_alert("a"), "somebody")), id="for somebody else"),
         pytest.param(says(held(an_alert("a", cluster="other"))), id="another cluster's"),
@@ -121,15 +131,31 @@ def test_of_two_that_list_it_the_earlier_start_stands() -> None:
 
 
 def test_what_came_back_under_its_old_start_opens_an_episode_where_the_last_one_ended() -> None:
-    known = here(a=NOW - PATIENCE)
-    (alert,) = findings(Asked([says(held(an_alert("a")))]), known).firing["runbookd"]
-    last = replace(an_episode("a"), ended_at=NOW - PATIENCE)
+    end = NOW - PATIENCE - RESOLVE_TIMEOUT
+    (alert,) = findings(Asked([says(held(an_alert("a")))]), here(a=end)).firing["runbookd"]
+    last = replace(an_episode("a"), ended_at=end)
     assert classify(an_alert("a"), None, last) is Change.STALE
     assert classify(alert, None, last) is Change.OPEN
 
 
-def test_what_has_just_ended_here_is_left_to_the_webhook() -> None:
-    assert taken(findings(Asked([says(held(an_alert("a")))]), here(a=NOW - PATIENCE / 2))) == []
+def test_what_ended_here_may_be_listed_for_as_long_as_a_resolve_timeout() -> None:
+    asked, wait = Asked([says(held(an_alert("a")))]), PATIENCE + RESOLVE_TIMEOUT
+    assert taken(findings(asked, here(a=NOW - wait + A_SECOND))) == []
+    assert taken(findings(asked, here(a=NOW - wait))) == ["a"]
+
+
+def test_what_began_after_the_end_that_is_known_here_waits_for_no_resolve_timeout() -> None:
+    starts = NOW - PATIENCE
+    asked = Asked([says(held(an_alert("a", starts)))])
+    assert taken(findings(asked, here(a=starts - A_SECOND))) == ["a"]
+
+
+def test_what_was_taken_in_ends_and_comes_back_under_its_old_start_is_taken_in_again() -> None:
+    asked = Asked([says(held(an_alert("a")))])
+    memory = findings(asked, here()).memory
+    later = NOW + AGAIN / 2
+    known = here(a=later - PATIENCE - RESOLVE_TIMEOUT)
+    assert taken(decide(asked, known, memory, now=later)) == ["a"]
 
 
 def test_what_was_taken_in_and_stays_unknown_is_not_tried_each_minute() -> None:
@@ -151,6 +177,14 @@ def test_absence_counts_from_the_first_round_that_saw_it() -> None:
     assert (list(first.over), first.memory.absent) == ([], {"a": NOW})
     back = decide(Asked([says(held(an_alert("a")))]), known, first.memory, now=NOW + ABSENT_FOR)
     assert (list(back.over), back.memory.absent) == ([], {})
+
+
+def test_a_delivery_after_the_absence_was_seen_begins_it_anew() -> None:
+    seen = NOW - PATIENCE - RESOLVE_TIMEOUT
+    asked, episode = Asked([says()]), an_episode("a", seen=seen)
+    found = findings(asked, here(episode), Memory({"a": seen - A_SECOND}))
+    assert (list(found.over), found.memory.absent) == ([], {"a": NOW})
+    assert findings(asked, here(episode), Memory({"a": seen})).over == [episode]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +246,11 @@ def test_nothing_that_anybody_lists_ends_and_nothing_that_is_open_begins(
 
 
 def cut_delivery(*alerts: Alert, cut: int = 2) -> Delivery:
-    return Delivery("runbookd", "", "", cut, alerts, {"alertname": "G"})
+    return Delivery("runbookd", "", "", cut, alerts, GROUP)
+
+
+def in_group(name: str, *receivers: str, is_told: bool = True, group: Labels = GROUP) -> Held:
+    return held(of_group(name), *receivers, is_told=is_told, group=group)
 
 
 def of_group(name: str, **labels: str) -> Alert:
@@ -220,16 +258,16 @@ def of_group(name: str, **labels: str) -> Alert:
 
 
 def test_the_rest_of_a_group_is_what_its_alertmanager_tells_us_of_it() -> None:
-    group = [held(of_group(name)) for name in "abc"]
-    foreign = [held(an_alert("x")), held(of_group("y"), "somebody")]
-    silenced = held(of_group("z"), is_told=False)
+    group = [in_group(name) for name in "abc"]
+    foreign = [in_group("x", group=GROUP | {"team": "o"}), in_group("y", "somebody")]
+    silenced = in_group("z", is_told=False)
     rest = rest_of(cut_delivery(of_group("a")), Asked([says(*group, *foreign, silenced)]))
     assert [alert.fingerprint for alert in rest.found] == ["b", "c"]
     assert rest.problem == ""
 
 
 def test_fewer_than_were_cut_off_is_no_problem_when_everybody_answered() -> None:
-    asked = Asked([says(held(of_group("a")), held(of_group("b")))])
+    asked = Asked([says(in_group("a"), in_group("b"))])
     rest = rest_of(cut_delivery(of_group("a")), asked)
     assert ([alert.fingerprint for alert in rest.found], rest.problem) == (["b"], "")
 
@@ -239,9 +277,9 @@ def test_fewer_than_were_cut_off_is_no_problem_when_everybody_answered() -> None
     [
         pytest.param(Asked([], {A: "away: TimeoutError"}), "away: TimeoutError", id="away"),
         pytest.param(
-            Asked([says(held(of_group("a")))], {B: "refused: 403"}), "refused: 403", id="one away"
+            Asked([says(in_group("a"))], {B: "refused: 403"}), "refused: 403", id="one away"
         ),
-        pytest.param(Asked([says(held(an_alert("x")))]), "knows the group", id="a wrong one"),
+        pytest.param(Asked([says(in_group("a", group={}))]), "knows the group", id="a wrong one"),
     ],
 )
 def test_what_may_still_be_unknown_has_a_reason(asked: Asked, problem: str) -> None:
@@ -249,8 +287,16 @@ def test_what_may_still_be_unknown_has_a_reason(asked: Asked, problem: str) -> N
 
 
 def test_with_all_that_was_cut_off_in_hand_it_does_not_matter_who_is_away() -> None:
-    asked = Asked([says(*(held(of_group(name)) for name in "abc"))], {B: "away: "})
+    asked = Asked([says(*(in_group(name) for name in "abc"))], {B: "away: "})
     assert rest_of(cut_delivery(of_group("a")), asked).problem == ""
+
+
+def test_what_lacks_the_labels_of_other_groups_is_a_group_of_its_own() -> None:
+    bare, others = in_group("b", group={}), [in_group(name) for name in "cd"]
+    delivery = replace(cut_delivery(of_group("a")), group_labels={})
+    rest = rest_of(delivery, Asked([says(bare, *others)], {B: "away: "}))
+    assert [alert.fingerprint for alert in rest.found] == ["b"]
+    assert "away" in rest.problem, "the others do not count"
 
 
 def test_a_group_of_which_all_that_came_has_resolved_is_known_by_its_receiver() -> None:
