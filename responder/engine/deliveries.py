@@ -104,9 +104,7 @@ async def _give_up(services: Services, item: InboxItem, why: Unusable) -> None:
         await tx.inbox.failed(item.id, str(why), now)
 
 
-async def _process(
-    services: Services, item: InboxItem, asking: reconciliation.Asking
-) -> set[int]:
+async def _process(services: Services, item: InboxItem, asking: reconciliation.Asking) -> set[int]:
     try:
         delivery = decode_delivery(item.body)
         rest = await asking.cut_off(item, delivery)

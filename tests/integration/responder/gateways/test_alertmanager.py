@@ -86,11 +86,15 @@ async def test_the_real_one_says_by_group_what_it_tells_whom_in_one_delivery(
     tmp_path: Path,
 ) -> None:
     starts = datetime(2026, 1, 1, tzinfo=UTC)
-    route = {"receiver": "web.dot", "group_by": ["alertname", "pod"]}
-    other = {"receiver": "other", "group_by": ["alertname"]}
-    both = [other | {"matchers": ['team="o"'], "continue": True}, {"receiver": "web.dot"}]
-    receivers = [{"name": "web.dot"}, {"name": "other"}]
-    config = {"route": route | {"routes": both}, "receivers": receivers}
+    also = {"receiver": "other", "group_by": ["alertname"], "matchers": ['team="o"']}
+    config = {
+        "route": {
+            "receiver": "web.dot",
+            "group_by": ["alertname", "pod"],
+            "routes": [{**also, "continue": True}, {"receiver": "web.dot"}],
+        },
+        "receivers": [{"name": "web.dot"}, {"name": "other"}],
+    }
     async with Alertmanager.start(tmp_path, config) as server:
         gateway = AlertmanagerGateway([server.url])
         await server.post_alerts(
