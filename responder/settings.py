@@ -34,10 +34,22 @@ def _of_a_person(name: str) -> str:
 
 
 def _of_http(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    if not _is_base(url):
         raise ValueError(f"{url!r} is no address like http://alertmanager:9093")
     return url.rstrip("/")
+
+
+def _is_base(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(
+            parts.scheme in ("http", "https")
+            and parts.hostname
+            and parts.port != 0
+            and not (parts.query or parts.fragment)
+        )
+    except ValueError:  # a port that is no number, a bracket that is not closed
+        return False
 
 
 HttpUrl = Annotated[str, AfterValidator(_of_http)]

@@ -3,8 +3,8 @@
 A webhook may be cut off (`max_alerts`), and a resolve may never be sent: Alertmanager forgets its
 alerts at a restart and tells nothing of what ends while it is silenced. Presence in the API is
 proof that an alert fires. Absence proves little, and only together: everybody who was asked has
-answered, had held this very alert before, has run for long enough to have been told of it anew, and
-has gone on not to list it.
+answered and has run for long enough to have been told of it anew; one of them had held this very
+alert before and is still reached by those who send alerts; and it has stayed away for a while.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -260,10 +260,13 @@ def _absent(
     """
     if not asked.is_whole or not all(_is_settled(answer, now) for answer in asked.answers):
         return {}
-    urls = {answer.url for answer in asked.answers}
+    holders = {answer.url: answer for answer in asked.answers}
     absent: dict[str, datetime] = {}
     for episode in here.open:
-        if episode.held_by in urls and episode.fingerprint not in listed:
+        holder = holders.get(episode.held_by)
+        if holder is None or _is_cut_off(holder, episode):
+            continue
+        if episode.fingerprint not in listed:
             since = memory.absent.get(episode.fingerprint, now)
             absent[episode.fingerprint] = now if since < episode.last_seen_at else since
     return absent
@@ -272,6 +275,15 @@ def _absent(
 def _is_settled(answer: Answer, now: datetime) -> bool:
     """Say whether it has run for long enough that every sender came again."""
     return now - answer.started_at >= PATIENCE + answer.resolve_timeout
+
+
+def _is_cut_off(holder: Answer, episode: Episode) -> bool:
+    """Say whether it may have forgotten the alert at a restart, with nobody to tell it anew.
+
+    It lists nothing at all: Prometheus may be down, too, or may not find it. As soon as it lists
+    any alert, somebody reaches it.
+    """
+    return not holder.held and holder.started_at > episode.last_seen_at
 
 
 def _had_time(asked: Asked, episode: Episode, now: datetime) -> bool:

@@ -7,7 +7,6 @@ from sqlalchemy import RowMapping, Select, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from responder.domain.episode import Episode
-from responder.domain.values import Labels
 from responder.store.rows import labels_value
 from responder.store.tables import episodes
 from responder.store.types import Micros

@@ -18,7 +18,10 @@ def test_incidents_are_kept_for_longer_than_alertmanager_remembers(tmp_path: Pat
     assert read_settings(file).retention.incidents.days == 7
 
 
-@pytest.mark.parametrize("url", ["alertmanager:9093", "ftp://a:1", "http://", "http://a:1/?b=c"])
+@pytest.mark.parametrize(
+    "url",
+    ["alertmanager:9093", "ftp://a:1", "http://", "http://a:1/?b=c", "http://a:x", "http://[::1"],
+)
 def test_an_address_of_alertmanager_that_cannot_be_one_is_refused(tmp_path: Path, url: str) -> None:
     file = tmp_path / "responder.yaml"
     file.write_text(f"policies: policies\nalertmanagers: ['{url}']\n")

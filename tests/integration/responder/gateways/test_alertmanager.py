@@ -163,6 +163,10 @@ async def test_what_other_releases_add_or_leave_out_is_no_mistake(api: ScriptedA
         ([Answer(b"", 403)], "refused"),
         ([Answer(b"<html>hello</html>"), json_of(STATUS)], "malformed"),
         ([json_of([HELD | {"startsAt": "yesterday"}]), json_of(STATUS)], "malformed"),
+        (
+            [json_of([HELD | {"startsAt": "0001-01-01T00:00:00+01:00"}]), json_of(STATUS)],
+            "malformed",
+        ),
         ([json_of([HELD | {"fingerprint": "x"}]), json_of(STATUS)], "malformed"),
         ([json_of([]), Answer(b"", 404)], "refused"),
         ([json_of([]), json_of(STATUS | {"config": {"original": "route: ["}})], "malformed"),

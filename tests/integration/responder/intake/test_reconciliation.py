@@ -30,8 +30,16 @@ pytestmark = pytest.mark.timeout(60)
 
 POLICY = Policy({}, (), {"default": (Level(timedelta(0), ("oncall-pager",)),)}, GateConfig())
 HOUR = timedelta(hours=1)
-STARTS = (SystemClock().now() - 2 * HOUR).replace(microsecond=123456)
-"""Alertmanager's API tells of it without the microseconds, its webhook with them."""
+
+
+def just_now() -> datetime:
+    """Return a start of alerts.
+
+    It is so late that Alertmanager waits for the whole group before it tells of any, and its API
+    tells of it without the microseconds, its webhook with them.
+    """
+    now = SystemClock().now()
+    return now.replace(microsecond=now.microsecond // 1000 * 1000 + 456)
 
 
 class ShiftedClock(SystemClock):
@@ -53,16 +61,19 @@ class Ground:
     alertmanager: Alertmanager
     services: Services
     clock: ShiftedClock
+    starts: datetime = field(default_factory=just_now)
+    """Of every alert."""
     memory: Memory = field(default_factory=Memory)
 
     async def fires(self, *numbers: int) -> None:
         """Hand in alerts of one group, numbered."""
-        await self.alertmanager.post_alerts([an_alert(number) for number in numbers])
+        await self.alertmanager.post_alerts([an_alert(number, self.starts) for number in numbers])
 
     async def is_over(self, number: int) -> None:
         """Hand in the end of one, and wait until the API lists it no more."""
         now = SystemClock().now()
-        await self.alertmanager.post_alerts([an_alert(number) | {"endsAt": now.isoformat()}])
+        over = an_alert(number, self.starts) | {"endsAt": now.isoformat()}
+        await self.alertmanager.post_alerts([over])
 
         async def gone() -> bool:
             listed = await self.alertmanager.alerts()
@@ -70,18 +81,25 @@ class Ground:
 
         await wait_until(gone, 10, f"alert {number} is listed no more")
 
-    async def delivered(self) -> None:
-        """Wait for a delivery and work on it."""
+    async def came(self, cut: int = 0) -> None:
+        """Wait for a delivery that left out so many."""
 
         async def waits() -> bool:
-            return bool(await self.receiver.inbox())
+            told = [decode_delivery(row.body) for row in await self.receiver.inbox()]
+            return cut in [delivery.truncated for delivery in told]
 
-        await wait_until(waits, 10, "a delivery came")
+        await wait_until(waits, 10, f"a delivery came that left out {cut}")
+
+    async def delivered(self, cut: int = 0) -> None:
+        """Wait for such a delivery and work on it."""
+        await self.came(cut)
         await self.work()
 
     async def told_again(self) -> None:
         """Deliver by webhook once more that everything fires that is open, and work on it."""
-        body = webhook(*((one.fingerprint, one.labels) for one in await episodes(self)))
+        body = webhook(
+            *((one.fingerprint, one.labels) for one in await episodes(self)), starts=self.starts
+        )
         assert (await self.receiver.post(body))[0] == 200
         await self.work()
 
@@ -116,22 +134,22 @@ class Ground:
         return self.services.metrics.registry.get_sample_value(f"responder_{metric}", labels)
 
 
-def an_alert(number: int) -> dict[str, object]:
+def an_alert(number: int, starts: datetime) -> dict[str, object]:
     labels = {"alertname": "Cut", "namespace": "default", "number": str(number)}
     return {
         "labels": labels,
-        "startsAt": STARTS.isoformat(),
+        "startsAt": starts.isoformat(),
         "endsAt": (SystemClock().now() + HOUR).isoformat(),
     }
 
 
-def webhook(*alerts: tuple[str, Labels]) -> bytes:
+def webhook(*alerts: tuple[str, Labels], starts: datetime) -> bytes:
     """Return a delivery of what fires: fingerprint and labels of each; its start has all digits."""
     told = [
         {
             "status": "firing",
             "labels": dict(labels),
-            "startsAt": STARTS.isoformat(),
+            "startsAt": starts.isoformat(),
             "fingerprint": fingerprint,
         }
         for fingerprint, labels in alerts
@@ -147,7 +165,7 @@ async def ground(receiver: Receiver, root: Path, **hook: object) -> AsyncIterato
         "route": {
             "receiver": "web.dot",
             "group_by": ["alertname"],
-            "group_wait": "300ms",
+            "group_wait": "1s",
             "group_interval": "1s",
         },
         "receivers": [{"name": "web.dot", "webhook_configs": [url | hook]}],
@@ -156,8 +174,10 @@ async def ground(receiver: Receiver, root: Path, **hook: object) -> AsyncIterato
         gateway = AlertmanagerGateway([server.url], deadline=timedelta(seconds=2))
         clock = ShiftedClock()
         services = without_a_world(receiver.store, POLICY, alertmanagers=gateway, clock=clock)
-        yield Ground(receiver, server, services, clock)
-        await gateway.close()
+        try:
+            yield Ground(receiver, server, services, clock)
+        finally:
+            await gateway.close()
 
 
 async def test_what_a_delivery_left_out_is_learned_with_it_and_nobody_is_paged(
@@ -165,7 +185,7 @@ async def test_what_a_delivery_left_out_is_learned_with_it_and_nobody_is_paged(
 ) -> None:
     async with ground(receiver, tmp_path, max_alerts=1) as on:
         await on.fires(1, 2, 3)
-        await on.delivered()
+        await on.delivered(cut=2)
         assert await on.open() == ["1", "2", "3"]
         cut = [line for line in await on.said() if line.endswith("its webhook had been cut off.")]
         assert len(cut) == 2
@@ -263,7 +283,9 @@ async def test_what_is_only_learned_is_no_sign_that_its_receiver_still_delivers_
     receiver: Receiver, tmp_path: Path
 ) -> None:
     async with ground(receiver, tmp_path, url="http://127.0.0.1:1") as on:  # to somebody else
-        assert (await receiver.post(webhook(("0" * 16, {"number": "0"}))))[0] == 200
+        assert (await receiver.post(webhook(("0" * 16, {"number": "0"}), starts=on.starts)))[
+            0
+        ] == 200
         await on.work()
         await on.fires(1)
         on.clock.ahead = HOUR
@@ -307,11 +329,7 @@ async def test_what_nobody_can_be_asked_for_is_asked_again_and_then_paged(
 ) -> None:
     async with ground(on_file, tmp_path, max_alerts=1) as on:
         await on.fires(1, 2, 3)
-
-        async def waits() -> bool:
-            return bool(await on_file.inbox())
-
-        await wait_until(waits, 10, "a delivery came")
+        await on.came(cut=2)
         await on.alertmanager.stop()
         for tried in range(1, TRIES + 1):
             assert await on_file.inbox(), f"it waits for try {tried}"

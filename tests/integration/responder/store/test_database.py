@@ -5,6 +5,7 @@ import os
 import sqlite3
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,13 @@ from responder.store.sqlite import InPlaceConnection
 from responder.store.tables import metadata
 from tests.bed.postgres import Postgres
 from tests.bed.process import wait_until
-from tests.integration.responder.store.conftest import T0, an_incident, limit_pages
+from tests.integration.responder.store.conftest import (
+    T0,
+    an_episode,
+    an_incident,
+    limit_pages,
+    opened,
+)
 
 DELIVERY = NewDelivery(T0, "alertmanager", b'{"version":"4"}')
 
@@ -151,6 +158,25 @@ async def test_the_migrations_lead_to_the_tables_that_the_code_uses(store: Store
 
     async with store._connection(store._writer) as connection:
         assert await connection.run_sync(differences) == []
+
+
+async def test_an_episode_of_an_earlier_release_is_read_after_the_migration(url: str) -> None:
+    store = await Store.open(url, migrate=True)
+    async with store.transaction() as tx:
+        await tx.episodes.start(an_episode(await opened(tx)))
+    async with store._connection(store._writer) as connection:
+        for column in ("receiver", "held_by"):
+            await connection.execute(text(f"ALTER TABLE episodes DROP COLUMN {column}"))
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0005'"))
+    await store.close()
+    again = await Store.open(url, migrate=True)
+    async with again.transaction() as tx:
+        (one,) = await tx.episodes.open_of_cluster("test")
+        assert replace(one, id=0) == an_episode(one.incident_id)
+        assert await tx.episodes.receivers("test", T0) == set()
+        await tx.episodes.seen(replace(one, receiver="web.dot"))
+        assert await tx.episodes.receivers("test", T0) == {"web.dot"}
+    await again.close()
 
 
 async def test_a_file_that_another_program_locked_is_unavailable(

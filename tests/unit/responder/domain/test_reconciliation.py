@@ -26,6 +26,7 @@ from responder.domain.reconciliation import (
 from responder.domain.values import Labels
 
 NOW = datetime(2026, 8, 1, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 OLD = NOW - timedelta(hours=3)
 RESOLVE_TIMEOUT = timedelta(minutes=7)
@@ -125,7 +126,7 @@ def test_what_is_open_here_is_not_taken_in_again() -> None:
 
 
 def test_of_two_that_list_it_the_earlier_start_stands() -> None:
-    later = says(held(an_alert("a", NOW - timedelta(hours=1))), url=B)
+    later = says(held(an_alert("a", NOW - HOUR)), url=B)
     found = findings(Asked([later, says(held(an_alert("a")))]), here())
     assert [alert.starts_at for alert in found.firing["runbookd"]] == [OLD]
 
@@ -171,6 +172,15 @@ def test_what_nobody_lists_any_more_is_over() -> None:
     assert ended(both, here(an_episode("a"), an_episode("b"))) == ["a"]
 
 
+def test_one_that_started_anew_is_believed_when_it_lists_anything_at_all() -> None:
+    anew = says(held(an_alert("b"), "somebody", is_told=False), up=HOUR)
+    assert ended(Asked([anew]), here(an_episode("a"))) == ["a"]
+
+
+def test_one_that_lists_nothing_is_believed_when_it_has_run_since_the_last_delivery() -> None:
+    assert ended(Asked([says(up=NOW - OLD)]), here(an_episode("a"))) == ["a"]
+
+
 def test_absence_counts_from_the_first_round_that_saw_it() -> None:
     known = here(an_episode("a"))
     first = findings(Asked([says()]), known)
@@ -195,6 +205,9 @@ def test_a_delivery_after_the_absence_was_seen_begins_it_anew() -> None:
         pytest.param(Asked([says()], {B: "away: "}), an_episode("a"), id="one does not answer"),
         pytest.param(
             Asked([says(), says(url=B, up=PATIENCE)]), an_episode("a"), id="one has just started"
+        ),
+        pytest.param(
+            Asked([says(up=HOUR)]), an_episode("a"), id="started anew, and nobody reaches it"
         ),
         pytest.param(Asked([says()]), an_episode("a", held_by=""), id="never seen there"),
         pytest.param(Asked([says()]), an_episode("a", held_by=B), id="seen at another"),
