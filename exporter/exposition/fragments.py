@@ -133,12 +133,13 @@ class Fragments:
         if entry is None:
             entry = self._entries[key] = Entry(self, self.slots.take())
         entry.generation = self._generation
-        ordered = tuple([line.label_set for line in rendered])
+        ordered = _label_sets(rendered)
         if ordered != entry.label_sets:
             if not self.ledger.owners.keys().isdisjoint(ordered):
                 rendered = self._move(entry, rendered)
             rendered = self._admit(entry, rendered)
-        self._publish(entry, rendered)
+            ordered = _label_sets(rendered)
+        self._publish(entry, rendered, ordered)
 
     def delete(self, key: str) -> None:
         """Drop what is published under `key`; an unknown key is fine."""
@@ -266,10 +267,10 @@ class Fragments:
                 line = Line(name, next(read), text + b"\n")
                 if line.label_set not in label_sets:
                     kept.append(line)
-        self._publish(entry, kept)
+        self._publish(entry, kept, _label_sets(kept))
 
-    def _publish(self, entry: Entry, rendered: list[Line]) -> None:
-        """Write the lines, family by family, and keep the books."""
+    def _publish(self, entry: Entry, rendered: list[Line], ordered: tuple[int, ...]) -> None:
+        """Write the lines, family by family, and keep the books; `ordered` are their label sets."""
         texts: dict[str, list[bytes]] = {}
         for line in rendered:
             of_family = texts.get(line.family)
@@ -288,7 +289,6 @@ class Fragments:
             page = section.put(number, place, b"".join(of_family))
             if page is not None:
                 changed[page] = section
-        ordered = tuple([line.label_set for line in rendered])
         if ordered != entry.label_sets:
             self._keep_books(entry, ordered)
         entry.families = self._shapes.setdefault(shape, shape)
@@ -307,3 +307,7 @@ class Fragments:
         if self.budgeted:
             self.ledger.series += change
         entry.label_sets = ordered
+
+
+def _label_sets(rendered: list[Line]) -> tuple[int, ...]:
+    return tuple([line.label_set for line in rendered])
