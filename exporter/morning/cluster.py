@@ -10,9 +10,6 @@ STARTING = 60.0
 """Seconds that a new pod may take before it counts as not healthy: it fetches its image and passes
 its first readiness probe."""
 
-POD_KPIS = ("unready_pods",)
-"""KPIs that count what is told here pod by pod, with its reason, and not again among the KPIs."""
-
 HARMLESS = frozenset({"ContainerCreating", "PodInitializing"})
 """Why a container waits that just has not started yet."""
 

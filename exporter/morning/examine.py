@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from exporter.kpi import CATALOGUE
-from exporter.morning.cluster import POD_KPIS, control_plane, nodes, pods, services
+from exporter.morning.cluster import control_plane, nodes, pods, services
 from exporter.morning.databases import databases, poolers
 from exporter.morning.events import events
 from exporter.morning.finding import Finding, Mark, bounded
@@ -12,7 +12,7 @@ from exporter.morning.kpis import kpi_findings, sources
 from exporter.morning.observed import Observed
 from exporter.morning.platform import aws, backups, certificates, drift, posture, releases
 from exporter.morning.probes import probes
-from exporter.morning.usage import NODE_KPIS, top_nodes, top_pods
+from exporter.morning.usage import top_nodes, top_pods
 
 Part = Callable[[Observed], Iterable[Finding]]
 
@@ -31,6 +31,14 @@ GUIDE: tuple[tuple[str, str, Part], ...] = (
 
 BEYOND: tuple[Part, ...] = (poolers, backups, releases, certificates, aws, drift, posture)
 """What is told where it is enabled, and not mentioned elsewhere."""
+
+ELSEWHERE: Mapping[str, str] = {
+    "node_cpu_ratio": "kpi_node_cpu_ratio",
+    "node_memory_ratio": "kpi_node_memory_ratio",
+    "unready_pods": "kpi_pod_phase",
+}
+"""KPIs that a part of the guide tells, each with the family that it reads: where that is there, the
+KPI is not told again among the KPIs."""
 
 
 def examine(
@@ -54,10 +62,8 @@ def examine(
         findings += bounded(list(judge(seen)))
     unmeasured = []
     for kpi in CATALOGUE.values():
-        if kpi.name in NODE_KPIS and seen.page.of(kpi.metric):
-            continue  # told with what the node uses
-        if kpi.name in POD_KPIS and seen.page.of("kpi_pod_phase"):
-            continue  # told with the pods
+        if kpi.name in ELSEWHERE and seen.page.of(ELSEWHERE[kpi.name]):
+            continue
         told = list(kpi_findings(seen.page, kpi, feeds.get(kpi.name, ()), before))
         findings += bounded(told)
         unmeasured += [] if told else [kpi.title]

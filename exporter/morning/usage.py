@@ -10,10 +10,8 @@ from exporter.morning.observed import Observed, Page
 
 TOP_PODS = 10
 
-NODE_KPIS = ("node_cpu_ratio", "node_memory_ratio")
-"""KPIs that are judged here, beside what they are the ratio of, and not again among the KPIs."""
-
-WORDS = {"node_cpu_ratio": "CPU", "node_memory_ratio": "memory"}
+NODE_KPIS = {"node_cpu_ratio": "CPU", "node_memory_ratio": "memory"}
+"""KPIs that are judged here, and what each is the ratio of."""
 
 
 def top_nodes(seen: Observed) -> Iterator[Finding]:
@@ -28,14 +26,14 @@ def top_nodes(seen: Observed) -> Iterator[Finding]:
 
 def _node(page: Page, node: str) -> Finding:
     marks, parts = [], []
-    for name in NODE_KPIS:
+    for name, word in NODE_KPIS.items():
         kpi = CATALOGUE[name]
         ratio = page.value(kpi.metric, node=node)
         if ratio is None:
             continue
         mark, bound = judged(page, kpi, {"node": node})
         marks.append(mark)
-        parts.append(f"{WORDS[name]} {amount('ratio', ratio)}{bound}")
+        parts.append(f"{word} {amount('ratio', ratio)}{bound}")
     text = ", ".join(parts) or "what it has is not known"
     step = "kubectl top pods -A --sort-by=cpu; kubectl describe node " + node
     if Mark.BAD in marks:
