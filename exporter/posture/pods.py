@@ -20,13 +20,16 @@ FINDINGS = (
     "latest_image",
     "may_run_as_root",
     "no_cpu_limit",
+    "no_cpu_request",
     "no_memory_limit",
     "no_security_context",
     "privileged",
 )
 """All that is looked for. A pod may run as root unless it says otherwise (`runAsNonRoot`, or a user
-that is not 0); the default service account counts where its token is mounted. The rest is as the
-baseline of Kubernetes' Pod Security Standards names it."""
+that is not 0); the default service account counts where its token is mounted. Without a request for
+CPU a container has the smallest weight of all: on a busy node whatever starts goes before it. (A
+limit alone is a request as well: the API server writes it in.) The rest is as the baseline of
+Kubernetes' Pod Security Standards names it."""
 
 OVER = frozenset({"Succeeded", "Failed"})
 
@@ -56,9 +59,10 @@ SILENT = Context()
 
 
 class Resources(View, frozen=True):
-    """What a container may use."""
+    """What a container may use, and what is kept for it."""
 
     limits: dict[str, msgspec.Raw] | None = None
+    requests: dict[str, msgspec.Raw] | None = None
 
 
 class Container(View, frozen=True):
@@ -140,7 +144,7 @@ def findings(pod: Pod) -> Iterator[str]:
     containers = [*(spec.init_containers or ()), *(spec.containers or ())]
     of_pod = spec.security_context or SILENT
     contexts = [container.security_context or SILENT for container in containers]
-    limits = [(one.resources or Resources()).limits or {} for one in spec.containers or ()]
+    resources = [container.resources or Resources() for container in spec.containers or ()]
     found = {
         "default_service_account": spec.service_account_name in (None, "", "default")
         and spec.automount_service_account_token is not False,
@@ -150,8 +154,9 @@ def findings(pod: Pod) -> Iterator[str]:
         "host_pid": spec.host_pid,
         "latest_image": any(is_latest(container.image) for container in containers),
         "may_run_as_root": any(_may_be_root(of_pod, context) for context in contexts),
-        "no_cpu_limit": any("cpu" not in limit for limit in limits),
-        "no_memory_limit": any("memory" not in limit for limit in limits),
+        "no_cpu_limit": any("cpu" not in (one.limits or ()) for one in resources),
+        "no_cpu_request": any("cpu" not in (one.requests or ()) for one in resources),
+        "no_memory_limit": any("memory" not in (one.limits or ()) for one in resources),
         "no_security_context": all(context == SILENT for context in (of_pod, *contexts)),
         "privileged": any(context.privileged for context in contexts),
     }

@@ -134,6 +134,7 @@ TITLES = {
     "latest_image": "pods with an image that may change under its name",
     "may_run_as_root": "pods that may run as root",
     "no_cpu_limit": "pods without a limit for CPU",
+    "no_cpu_request": "pods without a request for CPU",
     "no_memory_limit": "pods without a limit for memory",
     "no_security_context": "pods without any security context",
     "privileged": "privileged pods",

@@ -241,7 +241,7 @@ async def test_a_careless_pod_is_found(cluster: RealCluster, clients: OpenClient
     }
     assert {name for name, count in counts.items() if count} == {
         *("default_service_account", "host_network", "host_path", "latest_image"),
-        *("may_run_as_root", "no_cpu_limit", "no_memory_limit", "privileged"),
+        *("may_run_as_root", "no_cpu_limit", "no_cpu_request", "no_memory_limit", "privileged"),
     }
     await cluster.delete("Pod", "tools", "careless")
 

@@ -18,6 +18,7 @@ from tests.fake_clients import FakeClients, lines
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 REPORTS = "/apis/aquasecurity.github.io/v1alpha1/vulnerabilityreports"
 EXPIRES = datetime(2027, 3, 4, tzinfo=UTC)
+BOUNDS = {"cpu": "1", "memory": "1Gi"}
 CLUSTER_ADMIN = rights.role("cluster-admin", rights.rule("*", "*", "*"))
 Object = Mapping[str, object]
 
@@ -71,7 +72,7 @@ def pod(name: str, image: str, created: str, **spec: object) -> Object:
     container = {
         "name": "web",
         "image": image,
-        "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
+        "resources": {"limits": BOUNDS, "requests": BOUNDS},
     }
     return {
         "metadata": {
@@ -110,12 +111,12 @@ async def test_pods_are_counted_by_finding_and_their_images_told() -> None:
     )
     found = await collect(made, "pods")
     counts = [line for line in found if line.startswith("kpi_security_pods")]
-    assert len(counts) == 11
+    assert len(counts) == 12
     assert [line for line in counts if not line.endswith(" 0")] == [
         'kpi_security_pods{namespace="shop",finding="host_network"} 1'
     ]
     start = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
-    assert found[11:] == [
+    assert found[12:] == [
         f'kpi_security_workload_pods{{{WEB},finding="host_network"}} 1',
         f'kpi_workload_image_info{{{WEB},container="web",image="web:v1"}} 1',
         f'kpi_workload_image_timestamp_seconds{{{WEB_CONTAINER},basis="pod_start"}} {start:g}',

@@ -46,7 +46,10 @@ CAREFUL: Mapping[str, object] = {
             {
                 "name": "task-manager",
                 "image": "registry:5000/task-manager:v3",
-                "resources": {"limits": {"cpu": "500m", "memory": "256Mi"}},
+                "resources": {
+                    "limits": {"cpu": "500m", "memory": "256Mi"},
+                    "requests": {"cpu": "100m", "memory": "256Mi"},
+                },
                 "securityContext": {"runAsUser": 1000, "capabilities": {"drop": ["ALL"]}},
             }
         ],
@@ -75,6 +78,12 @@ def test_of_a_careful_pod_nothing_is_found() -> None:
 
 
 CONTAINER = {"name": "c", "image": "nginx", "securityContext": {"privileged": True, "runAsUser": 0}}
+BOUNDLESS = {"no_cpu_limit", "no_cpu_request", "no_memory_limit"}
+WITHOUT_REQUEST = {
+    "name": "c",
+    "image": "nginx:1",
+    "resources": {"limits": {"cpu": 1, "memory": 1}, "requests": {"memory": 1}},
+}
 
 
 @pytest.mark.parametrize(
@@ -90,17 +99,12 @@ CONTAINER = {"name": "c", "image": "nginx", "securityContext": {"privileged": Tr
             {"default_service_account"},
         ),
         ({"serviceAccountName": "default"}, set()),
-        (
-            {"containers": [CONTAINER]},
-            {"latest_image", "privileged", "no_cpu_limit", "no_memory_limit"},
-        ),
+        ({"containers": [CONTAINER]}, {"latest_image", "privileged", *BOUNDLESS}),
         (
             {"containers": [CONTAINER], "securityContext": {}},
-            {
-                *("latest_image", "privileged", "no_cpu_limit", "no_memory_limit"),
-                "may_run_as_root",
-            },
+            {"latest_image", "privileged", "may_run_as_root", *BOUNDLESS},
         ),
+        ({"containers": [WITHOUT_REQUEST]}, {"no_cpu_request"}),
         ({"initContainers": [CONTAINER]}, {"latest_image", "privileged"}),
         ({"securityContext": {"runAsUser": 1000}}, set()),
         ({"securityContext": {"runAsUser": 0}}, {"may_run_as_root"}),
@@ -111,7 +115,8 @@ def test_each_finding_is_told_by_its_field(spec: Mapping[str, object], names: se
 
 
 def test_without_any_security_context_a_pod_may_run_as_root() -> None:
-    containers = [{"name": "c", "image": "nginx:1", "resources": {"limits": {"cpu": 1}}}]
+    resources = {"limits": {"cpu": 1}, "requests": {"cpu": 1}}
+    containers = [{"name": "c", "image": "nginx:1", "resources": resources}]
     raw = with_spec(securityContext={}, initContainers=None, containers=containers)
     assert found(raw) == {"may_run_as_root", "no_memory_limit", "no_security_context"}
 
