@@ -85,6 +85,9 @@ class Params(Section):
 
     kpi: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     """A KPI's name, as in `kpi_target{kpi}`."""
+    bound: float | None = Field(default=None, allow_inf_nan=False)
+    """What to compare with, for a workload that the KPI's target does not fit: of hundreds of pods
+    one always starts. Whether below or above is good stays as `kpi_target` says."""
     settle: Duration = timedelta(seconds=30)
     """Time after the effect that does not count."""
     window: Duration = timedelta(minutes=2)
@@ -107,7 +110,8 @@ class Verify(Action[Params]):
     @override
     async def plan(self, target: Target, params: Params, ctx: StepContext) -> Plan:
         subject = _subject(target, params.kpi, ctx.labels)
-        summary = f"verify that {params.kpi} of {_words(subject)} is within its target"
+        within = "its target" if params.bound is None else f"{params.bound:g}"
+        summary = f"verify that {params.kpi} of {_words(subject)} is within {within}"
         return Plan("verify", target, summary, Blast(0, 0), reversible=True)
 
     @override
@@ -122,9 +126,8 @@ class Verify(Action[Params]):
     async def settled(self, plan: Plan, params: Params, ctx: StepContext) -> Settled:
         look, finding, reason = None, None, ""
         try:
-            look = await _look(
-                ctx.metrics, params.kpi, _subject(plan.target, params.kpi, ctx.labels)
-            )
+            subject = _subject(plan.target, params.kpi, ctx.labels)
+            look = await _look(ctx.metrics, params, subject)
             finding = _assess(look, params, ctx.now)
             reason = finding.reason
         except (TransientError, PermanentError) as error:
@@ -164,9 +167,9 @@ def _words(subject: Labels) -> str:
     return "/".join(values) or "the cluster"
 
 
-async def _look(metrics: MetricsQuery, kpi: str, subject: Labels) -> Look:
+async def _look(metrics: MetricsQuery, params: Params, subject: Labels) -> Look:
     """Ask the four questions of one look, one after another: a look costs Prometheus little."""
-    level = _level(subject)
+    kpi, level = params.kpi, _level(subject)
     series = selector(subject)
     collector = COLLECTORS.get(kpi)
     requests = None
@@ -175,6 +178,7 @@ async def _look(metrics: MetricsQuery, kpi: str, subject: Labels) -> Look:
         requests = await _one(metrics, f"namespace_workload:kpi_requests:increase{series}") or 0.0
     value = await _one(metrics, f"{level}:kpi_{kpi}:rate{series}")
     target, comparison = await _target(metrics, kpi)
+    target = target if params.bound is None else params.bound
     of = selector({"collector": collector}) if collector else ""
     age_of = "max" if collector else "min"
     newest = await _one(metrics, f"{age_of}(kpi_source_last_success_timestamp_seconds{of})")

@@ -25,6 +25,7 @@ W = 'namespace="default",workload="{}",workload_type="deployment"'
 RULES = {
     "namespace_workload:kpi_error_ratio:rate": "error_ratio",
     "namespace_workload:kpi_availability:rate": "availability",
+    "namespace_workload:kpi_throughput:rate": "throughput",
     "namespace_workload:kpi_requests:increase": "requests",
     "database:kpi_database_connections_ratio:rate": "connections_ratio",
 }
@@ -40,6 +41,11 @@ ERROR_RATIO = {
 }
 """Workload → its error ratio and its requests in the window."""
 
+OF_ERRORS = verify.Params(kpi="error_ratio")
+OF_AVAILABILITY = verify.Params(kpi="availability")
+LATE = timedelta(minutes=10)
+"""When what is still out of its target has failed."""
+
 
 def exposition(now: datetime) -> str:
     lines = [
@@ -48,6 +54,7 @@ def exposition(now: datetime) -> str:
         'kpi_target{kpi="database_connections_ratio",comparison="below"} 0.8',
         f"availability{{{W.format('cured')}}} 0.9995",
         f"availability{{{W.format('sick')}}} 0.5",
+        f"throughput{{{W.format('cured')}}} 7",
         'connections_ratio{database="taskmanager"} 0.3',
     ]
     for workload, (ratio, requests) in ERROR_RATIO.items():
@@ -100,7 +107,7 @@ async def look(
     metrics: PrometheusGateway,
     workload: str,
     *,
-    kpi: str = "error_ratio",
+    params: verify.Params = OF_ERRORS,
     waited: timedelta = timedelta(minutes=3),
     at: timedelta = timedelta(0),
     labels: dict[str, str] | None = None,
@@ -109,7 +116,6 @@ async def look(
     now = SystemClock().now() + at
     step = Step(no_cluster(), metrics)
     ctx = step.context(intent_at=now - waited, now=now, labels=labels)
-    params = verify.Params(kpi=kpi)
     plan = await verify.SPEC.action.plan(Target("Deployment", "default", workload), params, ctx)
     found = await verify.SPEC.action.settled(plan, params, ctx)
     return found.state, found.detail
@@ -130,7 +136,7 @@ async def test_a_kpi_out_of_its_target_waits_until_the_timeout_and_then_fails(
     metrics: PrometheusGateway,
 ) -> None:
     assert (await look(metrics, "sick"))[0] is SettledState.PENDING
-    state, detail = await look(metrics, "sick", waited=timedelta(minutes=10))
+    state, detail = await look(metrics, "sick", waited=LATE)
     assert state is SettledState.FAILED
     assert detail == "error_ratio: 0.2 is not below 0.01 over 412 requests"
 
@@ -138,42 +144,54 @@ async def test_a_kpi_out_of_its_target_waits_until_the_timeout_and_then_fails(
 @pytest.mark.parametrize("workload", ["quiet", "silent", "unseen", "vanished", "unknown"])
 async def test_too_little_data_can_never_be_told(metrics: PrometheusGateway, workload: str) -> None:
     assert (await look(metrics, workload))[0] is SettledState.PENDING
-    state, _ = await look(metrics, workload, waited=timedelta(minutes=10))
+    state, _ = await look(metrics, workload, waited=LATE)
     assert state is SettledState.CANNOT_TELL
 
 
 async def test_a_stale_value_is_not_believed(metrics: PrometheusGateway) -> None:
-    state, detail = await look(
-        metrics, "cured", waited=timedelta(minutes=10), at=timedelta(minutes=4)
-    )
+    state, detail = await look(metrics, "cured", waited=LATE, at=timedelta(minutes=4))
     assert state is SettledState.CANNOT_TELL
     assert "s old" in detail
 
 
 async def test_a_kpi_that_must_be_above_and_counts_no_requests(metrics: PrometheusGateway) -> None:
-    assert (await look(metrics, "cured", kpi="availability"))[0] is SettledState.DONE
-    state, _ = await look(metrics, "sick", kpi="availability", waited=timedelta(minutes=10))
+    assert (await look(metrics, "cured", params=OF_AVAILABILITY))[0] is SettledState.DONE
+    state, _ = await look(metrics, "sick", params=OF_AVAILABILITY, waited=LATE)
     assert state is SettledState.FAILED
 
 
 async def test_a_kpi_without_a_target_cannot_be_told(metrics: PrometheusGateway) -> None:
-    state, detail = await look(metrics, "cured", kpi="throughput", waited=timedelta(minutes=10))
+    params = verify.Params(kpi="throughput")
+    state, detail = await look(metrics, "cured", params=params, waited=LATE)
     assert state is SettledState.CANNOT_TELL
-    assert detail.startswith("throughput: ")
+    assert detail == "throughput: kpi_target does not say what to compare with"
+
+
+async def test_a_bound_of_its_own_stands_for_the_target(metrics: PrometheusGateway) -> None:
+    params = verify.Params(kpi="error_ratio", bound=0.25)
+    state, detail = await look(metrics, "sick", params=params)
+    assert state is SettledState.DONE
+    assert detail == "error_ratio: 0.2 is below 0.25 over 412 requests"
+    params = verify.Params(kpi="availability", bound=0.9999)
+    assert (await look(metrics, "cured", params=params, waited=LATE))[0] is SettledState.FAILED
+    # Which side is the good one only kpi_target says.
+    params = verify.Params(kpi="throughput", bound=1.0)
+    state, _ = await look(metrics, "cured", params=params, waited=LATE)
+    assert state is SettledState.CANNOT_TELL
 
 
 async def test_a_databases_kpi_goes_by_the_alerts_database(metrics: PrometheusGateway) -> None:
-    kpi = "database_connections_ratio"
+    params = verify.Params(kpi="database_connections_ratio")
     labels = {"database": "taskmanager"}
-    assert (await look(metrics, "any", kpi=kpi, labels=labels))[0] is SettledState.DONE
+    assert (await look(metrics, "any", params=params, labels=labels))[0] is SettledState.DONE
     with pytest.raises(PermanentError, match="names none"):
-        await look(metrics, "any", kpi=kpi)
+        await look(metrics, "any", params=params)
 
 
 async def test_a_prometheus_that_is_away_cannot_tell() -> None:
     nobody = PrometheusGateway(f"http://127.0.0.1:{free_port()}")
     assert (await look(nobody, "cured"))[0] is SettledState.PENDING
-    state, detail = await look(nobody, "cured", waited=timedelta(minutes=10))
+    state, detail = await look(nobody, "cured", waited=LATE)
     assert state is SettledState.CANNOT_TELL
     assert "could not be asked" in detail
     await nobody.close()

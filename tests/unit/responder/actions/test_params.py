@@ -21,6 +21,7 @@ def test_wait_is_written_with_for_and_survives_being_frozen() -> None:
         {"kpi": 'error_ratio"} or vector(0) #'},
         {"kpi": "error_ratio", "settle": "1m", "window": "2m", "timeout": "2m"},
         {"kpi": "error_ratio", "min_requests": -1},
+        {"kpi": "error_ratio", "bound": "nan"},
     ],
 )
 def test_verify_refuses_what_can_never_be_told(params: dict[str, object]) -> None:
