@@ -57,9 +57,3 @@ def test_a_pod_that_turns_out_to_be_anothers_counts_for_that_one_alone() -> None
     assert (unready.count(WEB), unready.count(DB)) == (0, 1)
     assert unready.observe(pod(), None) == DB
     assert unready.count(DB) == 0
-
-
-def test_nobodys_pod_counts_for_nobody() -> None:
-    unready = UnreadyPods()
-    assert unready.observe(pod(), None) is None
-    assert unready.forget("u1") is None
