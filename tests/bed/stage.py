@@ -18,7 +18,7 @@ from tests.bed.scenario import discovered
 from tests.bed.settings import write_policies
 from tests.bed.story import Story
 
-RATE = 30.0
+RATE = 40.0
 """Requests a second; a verification window still sees min_requests."""
 FACTOR = 20.0
 """What durations are divided by at least, to have the whole within minutes."""
