@@ -1,47 +1,23 @@
-"""Inbox → episodes → incidents: what a delivered alert means, written in one transaction."""
+"""Alerts → episodes → incidents: what a delivered alert means."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from exporter.shared.errors import PermanentError, RunbookdError, TransientError
-from exporter.shared.log import get_log
+from exporter.shared.errors import PermanentError, TransientError
 from responder.domain.alert import Alert, AlertStatus
-from responder.domain.dead_letter import DeadLetterReason, Unusable
 from responder.domain.episode import Change, Episode, classify, gravity
 from responder.domain.incident import Incident, IncidentStatus, RunStatus
 from responder.domain.policy import Level, Policy, Runbook, match
 from responder.domain.target import NeedsOwner, Unresolvable, resolve
 from responder.domain.timeline import Fact, Kind, Phase
 from responder.domain.values import Target
-from responder.engine import dead_letters, messages, reconciliation
-from responder.engine.envelope import MalformedDeliveryError, decode_delivery
+from responder.engine import messages
 from responder.engine.services import Services
 from responder.store.database import Transaction
-from responder.store.inbox import InboxItem
 
-log = get_log(__name__)
-
-BATCH = 50
-"""Inbox rows claimed at once; more are left to other replicas."""
-
-OWNER_TRIES = 4
-"""How often the owner of a pod is asked for while the API server is away; then the incident opens
-on the pod itself and only escalates, because people must not wait for a walk."""
-
-LAST_TRY = 4
-"""Attempts after which a delivery that breaks our own code becomes a dead letter."""
-
-RETRY = timedelta(seconds=2)
-
-BREATH = timedelta(milliseconds=500)
-"""Longest pause between two rows: what took longer has waited for a server, not kept us busy."""
-
-Pause = Callable[[timedelta], Awaitable[None]]
-
-
-async def go_on(_spent: timedelta) -> None:
-    """Make no pause."""
+Ahead = Callable[[], Awaitable[None]]
+"""Writes the rows ahead, which must not wait until somebody has answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,101 +36,7 @@ class Aimed:
     """How it came to be known, where no webhook told of it: a sentence."""
 
 
-async def process_inbox(services: Services, between: Pause = go_on) -> set[int]:
-    """Work through what is in the inbox, oldest first; return the incidents touched.
-
-    `between` two rows is awaited with the time that the one before took, up to `BREATH`.
-
-    A row is done in the same transaction as what it led to, so a crash repeats it and a repeat
-    changes nothing.
-    """
-    touched: set[int] = set()
-    async with services.store.aside() as tx:
-        items = await tx.inbox.claim(services.fleet.executor, BATCH, services.now())
-    asking = reconciliation.Asking(services)
-    spent = timedelta(0)
-    for item in items:
-        if spent:
-            await between(min(spent, BREATH))
-        began = services.clock.monotonic()
-        try:
-            touched |= await _process(services, item, asking)
-        except RunbookdError:  # the store is away: nothing behind it would fare better
-            raise
-        except Exception as error:  # our own mistake must not hold up the alerts behind it
-            log.exception("delivery_failed", inbox=item.id, attempts=item.attempts)
-            why = Unusable(DeadLetterReason.FAILED, type(error).__name__)
-            await _later_or_never(services, item, why)
-        spent = timedelta(seconds=services.clock.monotonic() - began)
-    return touched
-
-
-async def _later_or_never(services: Services, item: InboxItem, why: Unusable) -> None:
-    if item.attempts >= LAST_TRY:
-        await _give_up(services, item, why)
-        return
-    async with services.store.transaction() as tx:
-        await tx.inbox.retry_later(item.id, str(why), services.now() + RETRY)
-
-
-async def _give_up(services: Services, item: InboxItem, why: Unusable) -> None:
-    now = services.now()
-    async with services.store.transaction() as tx:
-        await dead_letters.keep(services, tx, item, why, now)
-        await tx.inbox.failed(item.id, str(why), now)
-
-
-async def _process(services: Services, item: InboxItem, asking: reconciliation.Asking) -> set[int]:
-    try:
-        delivery = decode_delivery(item.body)
-        rest = await asking.cut_off(item, delivery)
-        ours, foreign = _by_cluster([*delivery.alerts, *rest.found], services.settings.cluster)
-        last_try = item.attempts >= OWNER_TRIES
-        learned = reconciliation.learned(item, rest)
-        aimed = [
-            replace(
-                await _aim(services, alert, last_try=last_try),
-                receiver="" if item.source == reconciliation.SOURCE else delivery.receiver,
-                learned=learned(alert),
-            )
-            for alert in ours
-        ]
-    except MalformedDeliveryError as error:
-        await _give_up(services, item, error.why)
-        return set()
-    except TransientError as error:
-        async with services.store.transaction() as tx:
-            later = services.now() + (error.retry_after or RETRY)
-            await tx.inbox.retry_later(item.id, str(error), later)
-        return set()
-    touched: set[int] = set()
-    now = services.now()
-    async with services.store.transaction() as tx:
-        for one in aimed:
-            incident_id = await _apply(services, tx, one, now)
-            if incident_id is not None:
-                touched.add(incident_id)
-        if rest.again is not None:
-            await tx.inbox.retry_later(item.id, f"cut_off: {rest.problem}", now + rest.again)
-            return touched
-        if delivery.truncated:
-            await dead_letters.tell_truncated(services, tx, delivery.truncated, rest.problem, now)
-        if foreign:
-            why = Unusable(DeadLetterReason.OTHER_CLUSTER, foreign)
-            await dead_letters.keep(services, tx, item, why, now)
-        await tx.inbox.done(item.id, now)
-    services.metrics.alerts_received.inc(len(aimed))
-    return touched
-
-
-def _by_cluster(alerts: Sequence[Alert], cluster: str) -> tuple[list[Alert], str]:
-    """Part the alerts of our cluster from those of another, which is named."""
-    ours = [alert for alert in alerts if alert.labels.get("cluster", cluster) == cluster]
-    others = {alert.labels.get("cluster", cluster) for alert in alerts} - {cluster}
-    return ours, ", ".join(sorted(others))
-
-
-async def _aim(services: Services, alert: Alert, *, last_try: bool) -> Aimed:
+async def aim(services: Services, alert: Alert, ahead: Ahead, *, last_try: bool) -> Aimed:
     """Find the runbook and the target. Raises TransientError while the owner cannot be asked."""
     runbook, _ = match(services.policy, alert.labels)
     rule = services.policy.targets.get(runbook.target if runbook else "workload")
@@ -166,6 +48,7 @@ async def _aim(services: Services, alert: Alert, *, last_try: bool) -> Aimed:
             return Aimed(alert, _by_name(alert), runbook, reason)
         case NeedsOwner(namespace, pod):
             own = Target("Pod", namespace, pod)
+            await ahead()
             try:
                 owner = await _owner(services, namespace, pod)
             except PermanentError as error:
@@ -192,10 +75,13 @@ def _by_name(alert: Alert) -> Target:
     return Target("Alert", alert.labels.get("namespace", ""), alert.name or alert.fingerprint)
 
 
-async def _apply(services: Services, tx: Transaction, aimed: Aimed, now: datetime) -> int | None:
+async def apply(
+    services: Services, tx: Transaction, aimed: Aimed, now: datetime, *, is_new: bool
+) -> int | None:
+    """Write what an alert means; one that is new has no episode yet, and none is asked for."""
     alert, cluster = aimed.alert, services.settings.cluster
-    episode = await tx.episodes.open_for(cluster, alert.fingerprint)
-    ended = await tx.episodes.last_ended(cluster, alert.fingerprint)
+    episode = None if is_new else await tx.episodes.open_for(cluster, alert.fingerprint)
+    ended = None if is_new else await tx.episodes.last_ended(cluster, alert.fingerprint)
     match classify(alert, episode, ended):
         case Change.OPEN:
             return await _fire(services, tx, aimed, now)

@@ -15,7 +15,7 @@ from responder.domain.reconciliation import Memory
 from responder.domain.values import Target
 from responder.engine import people, runs, workflows
 from responder.engine.auditor import audit
-from responder.engine.deliveries import process_inbox
+from responder.engine.inbox import process_inbox
 from responder.engine.launch import launch
 from responder.engine.outbox import deliver_due
 from responder.engine.reconciliation import reconcile
@@ -38,6 +38,11 @@ RECORDING = timedelta(milliseconds=200)
 
 PRESSURE = timedelta(milliseconds=50)
 """Deliveries that follow each other this closely are a burst, which must not wait."""
+
+SHARE = 4
+"""In a burst the inbox is left alone so many times as long as it was worked on."""
+
+LONGEST_PAUSE = timedelta(milliseconds=500)
 
 
 @dataclass(slots=True)
@@ -93,10 +98,13 @@ class Engine:
         self._inbox.set()
 
     async def _give_way(self, spent: timedelta) -> None:
-        """While deliveries come in, leave the webhook as much time as the inbox has taken."""
+        """While deliveries come in, leave the webhook most of the time.
+
+        What came while the inbox was worked on waited for it, and is stored only now.
+        """
         since = self.services.clock.monotonic() - self._delivered_at
-        if since < PRESSURE.total_seconds():
-            await self.services.clock.sleep(spent)
+        if since < (PRESSURE + spent).total_seconds():
+            await self.services.clock.sleep(min(SHARE * spent, LONGEST_PAUSE))
 
     async def resolve(self, incident_id: int, by: str, why: str) -> Incident | None:
         """End an incident by a person's word; None when there is none or it is over."""

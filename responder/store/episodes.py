@@ -1,6 +1,6 @@
 """Episodes; at most one is open per (cluster, fingerprint), and the database holds that."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import RowMapping, Select, func, insert, select, update
@@ -11,11 +11,11 @@ from responder.store.rows import labels_value
 from responder.store.tables import episodes
 from responder.store.types import Micros
 
-AT_ONCE = 500
-"""Fingerprints in one statement; SQLite takes 32,766 parameters."""
-
 NEWEST = 10_000
 """Episodes that are looked through for receivers, however many are kept."""
+
+AT_ONCE = 500
+"""Fingerprints in one statement; SQLite takes 32,766 parameters."""
 
 
 def _episode(row: RowMapping) -> Episode:
@@ -55,6 +55,18 @@ class Episodes:
             .where(episodes.c.ended_at.is_not(None))
             .order_by(episodes.c.ended_at.desc(), episodes.c.id.desc())
         )
+
+    async def known(self, cluster: str, fingerprints: Collection[str]) -> set[str]:
+        """Return which of these alerts have an episode, open or closed."""
+        found: set[str] = set()
+        left = list(fingerprints)
+        for start in range(0, len(left), AT_ONCE):
+            few = left[start : start + AT_ONCE]
+            statement = select(episodes.c.fingerprint).where(
+                episodes.c.cluster == cluster, episodes.c.fingerprint.in_(few)
+            )
+            found |= set((await self._connection.execute(statement)).scalars())
+        return found
 
     async def start(self, episode: Episode) -> Episode:
         """Open an episode; its id is given here, whatever the value says.

@@ -1,5 +1,6 @@
 """Deliveries as they came, waiting to become alerts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -70,13 +71,13 @@ class Inbox:
         found = await self._all(claim(inbox, executor, due, inbox.c.id, limit))
         return sorted(found, key=lambda item: item.id)
 
-    async def done(self, item_id: int, at: datetime) -> None:
-        """Mark one as worked on."""
-        await self._end(item_id, QueueState.DONE, "", at)
+    async def done(self, item_ids: Sequence[int], at: datetime) -> None:
+        """Mark some as worked on."""
+        await self._end(item_ids, QueueState.DONE, "", at)
 
     async def failed(self, item_id: int, error: str, at: datetime) -> None:
         """Give one up; it is kept with its reason."""
-        await self._end(item_id, QueueState.FAILED, error, at)
+        await self._end([item_id], QueueState.FAILED, error, at)
 
     async def retry_later(self, item_id: int, error: str, not_before: datetime) -> None:
         """Count an attempt and put the next one off."""
@@ -102,9 +103,13 @@ class Inbox:
         received_at: datetime | None = (await self._connection.execute(statement)).scalar()
         return received_at
 
-    async def _end(self, item_id: int, state: QueueState, error: str, at: datetime) -> None:
+    async def _end(
+        self, item_ids: Sequence[int], state: QueueState, error: str, at: datetime
+    ) -> None:
         await self._connection.execute(
-            update(inbox).where(inbox.c.id == item_id).values(state=state, error=error, ended_at=at)
+            update(inbox)
+            .where(inbox.c.id.in_(item_ids))
+            .values(state=state, error=error, ended_at=at)
         )
 
     async def _all(self, statement: Rows) -> list[InboxItem]:

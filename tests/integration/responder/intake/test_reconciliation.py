@@ -16,8 +16,8 @@ from responder.domain.episode import Episode
 from responder.domain.policy import GateConfig, Level, Policy
 from responder.domain.reconciliation import ABSENT_FOR, OURS_FOR, Memory
 from responder.domain.values import Labels
-from responder.engine.deliveries import process_inbox
 from responder.engine.envelope import decode_delivery
+from responder.engine.inbox import process_inbox
 from responder.engine.reconciliation import SOURCE, TRIES, reconcile
 from responder.engine.services import Services
 from responder.gateways.alertmanager import AlertmanagerGateway

@@ -10,6 +10,7 @@ from responder.domain.plan import Outcome, RunResult
 from responder.domain.timeline import Fact, Kind, Phase
 from responder.domain.values import Target
 from responder.store.database import Store
+from responder.store.episodes import AT_ONCE
 from tests.integration.responder.store.conftest import (
     LEVELS,
     RUNBOOK,
@@ -119,6 +120,9 @@ async def test_one_episode_is_open_per_fingerprint_and_the_last_end_is_known(
         fingerprint = episode.fingerprint
         assert await tx.episodes.open_for("test", fingerprint) == episode
         assert await tx.episodes.last_ended("test", fingerprint) is None
+        strangers = {f"{number:016x}" for number in range(2 * AT_ONCE)}
+        assert await tx.episodes.known("test", strangers | {fingerprint}) == {fingerprint}
+        assert await tx.episodes.known("another", {fingerprint}) == set()
     with pytest.raises(ConflictError):
         async with store.transaction() as tx:
             await tx.episodes.start(an_episode(number))
@@ -133,6 +137,7 @@ async def test_one_episode_is_open_per_fingerprint_and_the_last_end_is_known(
         await tx.episodes.seen(seen)
         await tx.episodes.end(episode.id, minutes(2))
         ended = await tx.episodes.last_ended("test", fingerprint)
+        assert await tx.episodes.known("test", {fingerprint}) == {fingerprint}
         again = await tx.episodes.start(an_episode(number))
         assert await tx.episodes.of_incident(number) == [ended, again]
         assert await tx.episodes.open_of_incident(number) == [again]

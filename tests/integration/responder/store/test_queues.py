@@ -25,7 +25,7 @@ async def test_the_inbox_gives_the_oldest_first_and_ends_each_once(store: Store)
     async with store.transaction() as tx:
         ids = [await tx.inbox.append(NewDelivery(minutes(n), "am", b"%d" % n)) for n in range(3)]
         assert [item.id for item in await tx.inbox.pending(2)] == ids[:2]
-        await tx.inbox.done(ids[0], minutes(5))
+        await tx.inbox.done([ids[0]], minutes(5))
         await tx.inbox.failed(ids[1], "not_json: cut", minutes(5))
         assert await tx.inbox.depth() == 1
         assert await tx.inbox.oldest_pending() == minutes(2)

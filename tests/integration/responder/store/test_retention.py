@@ -177,10 +177,10 @@ async def test_rows_of_no_incident_go_a_few_at_a_time_and_what_waits_stays(store
     old, waits = NewDelivery(T0, "am", b"old"), NewDelivery(T0, "am", b"waits")
     async with store.transaction() as tx:
         for number in [await tx.inbox.append(old) for _ in range(3)]:
-            await tx.inbox.done(number, minutes(1))
+            await tx.inbox.done([number], minutes(1))
         await tx.inbox.failed(await tx.inbox.append(old), "malformed", minutes(1))
         await tx.inbox.append(waits)
-        await tx.inbox.done(await tx.inbox.append(old), LATELY)
+        await tx.inbox.done([await tx.inbox.append(old)], LATELY)
         await tx.dead_letters.add(T0, "am", "malformed", 3, "00", b"old")
         await tx.dead_letters.add(LATELY, "am", "malformed", 3, "00", b"new")
         forgotten = [await tx.retention.forget_rows("inbox", HORIZON, 3) for _ in range(3)]
