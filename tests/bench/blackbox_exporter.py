@@ -1,10 +1,13 @@
-"""Probes beside blackbox_exporter's: the same addresses, asked by both in turn over /probe."""
+"""Probes beside blackbox_exporter's: the same addresses, asked by both in turn over /probe.
+
+And those of ours that need nobody to ask for them, which in the peer's place are as many scrapes.
+"""
 
 import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +27,10 @@ MODULE = "http_2xx"
 PROBES = 300
 WARM = 20
 """Probes of each before those that count."""
+TARGETS = 40
+"""Asked each second by ours on its own schedule."""
+SECONDS = 10
+ATTEMPTS = "kpi_probe_attempts_total"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,28 @@ class Asked:
 
     pid: int
     probe: Callable[[str], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """Our exporter, while it runs."""
+
+    pid: int
+    session: aiohttp.ClientSession
+
+    async def probe(self, url: str) -> str:
+        """Ask it for a probe."""
+        return await self.page("/probe", target=url, module=MODULE)
+
+    async def attempts(self) -> float:
+        """Return how many probes it has made on its own schedule."""
+        found = values(await self.page("/metrics"))
+        return sum(count for series, count in found.items() if series[0] == ATTEMPTS)
+
+    async def page(self, path: str, **query: str) -> str:
+        """Get one of its pages."""
+        async with self.session.get(path, params=query) as answer:
+            return await answer.text()
 
 
 def measure() -> Iterable[Row]:
@@ -43,6 +72,8 @@ def measure() -> Iterable[Row]:
 async def _measure(root: Path) -> list[Row]:
     rows: list[Row] = []
     async with _target(root) as ports:
+        pairs = zip(("http", "https"), ports, strict=True)
+        urls = [f"{scheme}://localhost:{port}/" for scheme, port in pairs]
         trusted = {"ca_file": str(root / "ca.pem")}
         http = {"preferred_ip_protocol": "ip4", "tls_config": trusted}
         modules = {MODULE: {"prober": "http", "http": http}}
@@ -52,9 +83,26 @@ async def _measure(root: Path) -> list[Row]:
                 return await peer.probe(url, MODULE)
 
             theirs = Asked(peer.pid, asked)
-            for scheme, port in zip(("http", "https"), ports, strict=True):
-                rows += await _in_turn(ours, theirs, f"{scheme}://localhost:{port}/")
+            for url in urls:
+                rows += await _in_turn(Asked(ours.pid, ours.probe), theirs, url)
+        asked_for = [row for row in rows if row.measure.endswith("CPU")]
+        rows += [await _on_schedule(root, *pair) for pair in zip(urls, asked_for, strict=True)]
     return rows
+
+
+async def _on_schedule(root: Path, url: str, asked_for: Row) -> Row:
+    """Return what a probe costs that ours makes by itself, what it publishes included."""
+    targets = [
+        {"name": f"t{number}", "url": url, "workload": f"w{number}", "interval": "1s"}
+        for number in range(TARGETS)
+    ]
+    async with _exporter(root, targets) as ours:
+        await asyncio.sleep(2)  # each has been asked once and more
+        made, used = await ours.attempts(), cpu_seconds_of(ours.pid)
+        await asyncio.sleep(SECONDS)
+        used, made = cpu_seconds_of(ours.pid) - used, await ours.attempts() - made
+    told = asked_for.measure.replace("on demand", "on our schedule")
+    return Row(told, used / made * 1000, "ms", peer=asked_for.peer, peer_name=PEER)
 
 
 async def _in_turn(ours: Asked, theirs: Asked, url: str) -> list[Row]:
@@ -98,17 +146,18 @@ async def _target(root: Path) -> AsyncIterator[list[str]]:
 
 
 @asynccontextmanager
-async def _exporter(root: Path) -> AsyncIterator[Asked]:
-    """Run ours, which may ask this machine."""
+async def _exporter(root: Path, targets: Sequence[Mapping[str, str]] = ()) -> AsyncIterator[Ours]:
+    """Run ours, which may ask this machine, and asks `targets` by itself."""
     port = free_port()
     module = {"ip_protocol": "ipv4", "tls": {"ca_file": str(root / "ca.pem")}}
     allowed = {"hosts": ["localhost"], "networks": ["127.0.0.0/8"]}
+    probes = {"modules": {MODULE: module}, "targets": targets, "on_demand": allowed}
     config = root / "exporter.yaml"
     config.write_text(
         json.dumps(  # which is YAML, too
             {
                 "listen": {"address": "127.0.0.1", "port": port},
-                "collectors": {"http_probe": {"modules": {MODULE: module}, "on_demand": allowed}},
+                "collectors": {"http_probe": probes},
             }
         )
     )
@@ -122,11 +171,6 @@ async def _exporter(root: Path) -> AsyncIterator[Asked]:
             except aiohttp.ClientError:
                 return False
 
-        async def asked(url: str) -> str:
-            query = {"target": url, "module": MODULE}
-            async with session.get("/probe", params=query) as answer:
-                return await answer.text()
-
         log = root / "exporter.log"
         async with await Process.start(argv, log=log, name="exporter", ready=ready) as process:
-            yield Asked(process.pid, asked)
+            yield Ours(process.pid, session)
