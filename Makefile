@@ -37,7 +37,7 @@ check: setup  ## lint, types, import contracts, unit and consistency tests; a mi
 test: setup  ## everything but the linters and e2e, with real parts on loopback; a quarter of an hour at most
 	$(TEST) tests/scenarios tests/integration tests/contracts tests/consistency tests/unit
 
-e2e: setup  ## on a real Kubernetes with really built images; as root, an hour the first time, then half of one
+e2e: setup  ## on a real Kubernetes with really built images; as root, an hour at most the first time, then 20 minutes
 	@$(if $(GIVEN),echo 'e2e: what every cluster can show is shown on yours',$(BUILT))
 	$(if $(GIVEN),CLUSTER=given $(E2E) tests/e2e,CLUSTER=real $(CLUSTERS))
 	$(if $(GIVEN),,$(E2E) tests/e2e/product)
