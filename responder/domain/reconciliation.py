@@ -31,6 +31,10 @@ OURS_FOR = timedelta(days=7)
 """How long a receiver is taken for ours after its last webhook: its alerts may go to somebody else
 today, and the API does not say to whom."""
 
+TOLD_ANEW = timedelta(hours=1)
+"""How long after its start an Alertmanager may not hold what it held before: an alert is sent again
+no oftener than its rule is evaluated, and few rules are evaluated less often than that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -168,11 +172,12 @@ def unknown(asked: Asked, here: Here, *, now: datetime) -> dict[str, Unknown]:
     """
     left_out = {episode.fingerprint for episode in here.open}
     left_out |= {held.alert.fingerprint for held in _all(asked) if not held.is_told}
+    timed = _timed(asked)
     found: dict[str, Unknown] = {}
     for answer in asked.answers:
         if now - answer.started_at < PATIENCE:
             continue
-        ours = here.receivers - answer.timed
+        ours = here.receivers - timed
         for held in answer.held:
             alert, to = held.alert, sorted(ours & held.receivers)
             of_us = alert.labels.get("cluster", here.cluster) == here.cluster
@@ -256,15 +261,18 @@ def _absent(
 ) -> dict[str, datetime]:
     """Return what nobody lists any more of those who did: fingerprint → since when.
 
-    A delivery that comes in between begins it anew: what it told is newer than the absence.
+    A delivery that comes in between begins it anew: what it told is newer than the absence. What
+    goes to a receiver that is not told at certain times never counts: nothing fires anew for it
+    here, and an end that is wrong would stay.
     """
     if not asked.is_whole or not all(_is_settled(answer, now) for answer in asked.answers):
         return {}
     holders = {answer.url: answer for answer in asked.answers}
+    timed = _timed(asked)
     absent: dict[str, datetime] = {}
     for episode in here.open:
         holder = holders.get(episode.held_by)
-        if holder is None or _is_cut_off(holder, episode):
+        if holder is None or episode.receiver in timed or _has_forgotten(holder, episode, now):
             continue
         if episode.fingerprint not in listed:
             since = memory.absent.get(episode.fingerprint, now)
@@ -272,18 +280,25 @@ def _absent(
     return absent
 
 
+def _timed(asked: Asked) -> frozenset[str]:
+    """Return the receivers that anybody does not tell at certain times."""
+    return frozenset().union(*(answer.timed for answer in asked.answers))
+
+
 def _is_settled(answer: Answer, now: datetime) -> bool:
-    """Say whether it has run for long enough that every sender came again."""
+    """Say whether it has run for long enough that most senders came again."""
     return now - answer.started_at >= PATIENCE + answer.resolve_timeout
 
 
-def _is_cut_off(holder: Answer, episode: Episode) -> bool:
-    """Say whether it may have forgotten the alert at a restart, with nobody to tell it anew.
+def _has_forgotten(holder: Answer, episode: Episode, now: datetime) -> bool:
+    """Say whether it may have forgotten the alert at a restart, with nobody to tell it anew yet.
 
-    It lists nothing at all: Prometheus may be down, too, or may not find it. As soon as it lists
-    any alert, somebody reaches it.
+    Rules that are evaluated seldom are sent again as seldom. And where it lists nothing at all,
+    Prometheus may be down, too, or may not find it: as soon as it lists any alert, somebody does.
     """
-    return not holder.held and holder.started_at > episode.last_seen_at
+    if holder.started_at <= episode.last_seen_at:
+        return False
+    return not holder.held or now - holder.started_at < TOLD_ANEW
 
 
 def _had_time(asked: Asked, episode: Episode, now: datetime) -> bool:

@@ -31,8 +31,8 @@ LAST_TRY = 4
 RETRY = timedelta(seconds=2)
 
 TOGETHER = 10
-"""Rows that share a transaction where more wait: each transaction holds up the webhook's own, and
-each statement all else."""
+"""Alerts that share a transaction where more rows wait: each transaction holds up the webhook's
+own, and each statement all else."""
 
 Pause = Callable[[timedelta], Awaitable[None]]
 T = TypeVar("T")
@@ -88,7 +88,7 @@ class _Rows:
         row = await _unless_broken(self.services, item, work)
         if row is not None:
             self._read.append(row)
-        if len(self._read) >= TOGETHER:
+        if sum(max(1, len(row.aimed)) for row in self._read) >= TOGETHER:
             await self.write()
 
     async def write(self) -> None:

@@ -156,7 +156,8 @@ class AlertmanagerGateway:
             return f"{Failure.AWAY}: {type(error).__name__}"
         except _FailedError as error:
             return str(error)
-        except (ValueError, OverflowError, yaml.YAMLError) as error:  # msgspec's are ValueErrors
+        except (ValueError, OverflowError, RecursionError, yaml.YAMLError) as error:
+            # msgspec's are ValueErrors
             return f"{Failure.MALFORMED}: {str(error)[:200]}"
 
     async def _get(self, url: str, query: Mapping[str, str]) -> bytes:

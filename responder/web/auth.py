@@ -50,6 +50,7 @@ class SecretFile:
         """
         if now - self._looked_at < age.total_seconds():
             return self._content
+        self._looked_at = float("-inf")  # until it is known to hold something
         try:
             stat = self.path.stat()
             stamp = (stat.st_mtime_ns, stat.st_ino)

@@ -14,6 +14,7 @@ from responder.domain.reconciliation import (
     ABSENT_FOR,
     AGAIN,
     PATIENCE,
+    TOLD_ANEW,
     Answer,
     Asked,
     Findings,
@@ -172,8 +173,8 @@ def test_what_nobody_lists_any_more_is_over() -> None:
     assert ended(both, here(an_episode("a"), an_episode("b"))) == ["a"]
 
 
-def test_one_that_started_anew_is_believed_when_it_lists_anything_at_all() -> None:
-    anew = says(held(an_alert("b"), "somebody", is_told=False), up=HOUR)
+def test_one_that_started_anew_is_believed_after_an_hour_when_it_lists_anything_at_all() -> None:
+    anew = says(held(an_alert("b"), "somebody", is_told=False), up=TOLD_ANEW + ABSENT_FOR)
     assert ended(Asked([anew]), here(an_episode("a"))) == ["a"]
 
 
@@ -208,6 +209,16 @@ def test_a_delivery_after_the_absence_was_seen_begins_it_anew() -> None:
         ),
         pytest.param(
             Asked([says(up=HOUR)]), an_episode("a"), id="started anew, and nobody reaches it"
+        ),
+        pytest.param(
+            Asked([says(held(an_alert("b")), up=TOLD_ANEW)]),
+            an_episode("a"),
+            id="started anew, and perhaps not told of all again",
+        ),
+        pytest.param(
+            Asked([says(), says(url=B, timed=["runbookd"])]),
+            an_episode("a"),
+            id="told at certain times only",
         ),
         pytest.param(Asked([says()]), an_episode("a", held_by=""), id="never seen there"),
         pytest.param(Asked([says()]), an_episode("a", held_by=B), id="seen at another"),

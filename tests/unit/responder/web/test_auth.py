@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.shared.errors import RunbookdError
 from responder.settings import Auth, Role, Token
 from responder.web.auth import GLANCE, Authenticator, Caller
 from tests.fake_clients import FakeClock
@@ -55,6 +56,19 @@ def test_a_new_token_counts_at_once_and_an_old_one_for_another_second(tmp_path: 
     write("three")
     assert known.caller("Bearer three") == ann
     assert known.caller("Bearer two") is None
+
+
+def test_a_secret_that_is_emptied_lets_nobody_in_not_even_within_the_second(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("one")
+    tokens = (Token(name="ann", role="admin", token_file=file),)
+    known = Authenticator(Auth(tokens=tokens), clock=FakeClock())
+    assert known.caller("Bearer one") == Caller("ann", "admin")
+    file.write_text("")
+    os.utime(file, (0, 1))
+    for header in ("Bearer two", "Bearer", "Bearer "):
+        with pytest.raises(RunbookdError, match="is empty"):
+            known.caller(header)
 
 
 def test_a_session_never_goes_by_an_old_token(tmp_path: Path) -> None:
