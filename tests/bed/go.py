@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tests.bed.process import BedError
+from tests.bed.process import BedError, run_tool
 
 ENVIRONMENT = {
     "CGO_ENABLED": "0",
@@ -23,24 +23,17 @@ COMPILED = ("-trimpath", "-gcflags=all=-dwarf=false")
 """Nobody debugs these programs: without DWARF client-go compiles in 100 s instead of 109."""
 SAID_EVERY = 30.0
 """Seconds between two words of progress."""
+FETCH_SECONDS = 900.0
+"""For a command that may have to fetch every module first."""
 LAST_LINES = 40
 """Of the compiler's words, those that are told when it fails."""
 
 
 def run(folder: Path, *args: str) -> str:
     """Run the Go client in a module's folder and return what it says. Raises BedError."""
-    argv = (_client(), *args)
-    done = subprocess.run(
-        argv,
-        cwd=folder,
-        env={**os.environ, **ENVIRONMENT},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_tool(_client(), *args, env=ENVIRONMENT, cwd=folder, timeout_s=FETCH_SECONDS)
     if done.returncode != 0:
-        raise BedError(f"{' '.join(argv)} failed:\n{done.stderr[-3000:]}")
+        raise BedError(f"go {' '.join(args)} failed:\n{done.stderr[-3000:]}")
     return done.stdout
 
 

@@ -7,7 +7,6 @@ once; `go.sum` holds the checksum of everything that goes in.
 import io
 import re
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from tests.bed import go
 from tests.bed.cluster.real import cache
-from tests.bed.process import BedError
+from tests.bed.process import BedError, run_tool
 
 SOURCES = Path(__file__).parent / "programs"
 KUBERNETES = "k8s.io/kubernetes"
@@ -30,6 +29,8 @@ KWOK_STAGES = (
 )
 """What a pretended node and its pods go through; kwok alone does nothing."""
 NAME = "programs"
+TOOL_SECONDS = 300.0
+"""For one that builds or fetches a single small program."""
 
 
 def key() -> str:
@@ -123,8 +124,6 @@ def _run(*argv: str) -> None:
     program = shutil.which(argv[0])
     if program is None:
         raise BedError(f"{argv[0]} is missing: it builds the programs of the bed")
-    done = subprocess.run(
-        [program, *argv[1:]], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    done = run_tool(program, *argv[1:], timeout_s=TOOL_SECONDS)
     if done.returncode != 0:
         raise BedError(f"{' '.join(argv)} failed:\n{done.stderr[-3000:]}")
